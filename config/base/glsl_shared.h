@@ -1,0 +1,17 @@
+// Lets one header be C++ and GLSL: between SHARED_BEGIN and SHARED_END only 4-byte scalars (uint, int, float),
+// constants and functions that both languages read alike.
+#ifndef KVASIR_CONFIG_BASE_GLSL_SHARED_H
+#define KVASIR_CONFIG_BASE_GLSL_SHARED_H
+#ifdef __cplusplus
+#include <cstdint>
+#define SHARED_BEGIN          \
+    namespace kvasir::shared { \
+    using uint = std::uint32_t;
+#define SHARED_END }
+#define SHARED_FUNCTION inline
+#else
+#define SHARED_BEGIN
+#define SHARED_END
+#define SHARED_FUNCTION
+#endif
+#endif

@@ -1,0 +1,131 @@
+// What the socket needs of the engine, and nothing of how it is made: requests in, chunks out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/base/error.hpp"
+#include "config/base/types.hpp"
+
+namespace kvasir {
+
+class Tokenizer;
+
+/// How the next token is drawn. temperature 0 is greedy. Ranges are the caller's to check (http does).
+struct SamplingOptions {
+    float temperature = 1.0F;
+    std::uint32_t top_k = 0;  // 0: off
+    float top_p = 1.0F;       // 1: off
+    float min_p = 0.0F;       // 0: off
+    float repetition_penalty = 1.0F;
+    float frequency_penalty = 0.0F;
+    float presence_penalty = 0.0F;
+    std::vector<std::pair<TokenId, float>> logit_bias;
+    std::optional<std::uint64_t> seed;  // absent: drawn by the engine
+    std::uint32_t choice = 0;           // index among n choices; randomness = f(seed, choice, position)
+};
+
+struct GenerationRequest {
+    std::string request_id;  // for log lines
+    std::vector<TokenId> prompt;
+    std::uint32_t max_tokens = 0;  // at least 1; the engine stops earlier at the context's end
+    SamplingOptions sampling;
+    std::vector<std::string> stop;  // generation ends before the first of these; they are not part of the text
+    bool ignore_eos = false;
+    bool logprobs = false;
+    std::uint32_t n_top_logprobs = 0;
+};
+
+struct TokenLogprob {
+    TokenId id = 0;
+    std::string bytes;
+    float logprob = 0.0F;
+};
+
+struct GeneratedToken {
+    TokenId id = 0;
+    std::string bytes;  // of this token alone, maybe a part of a character; filled with logprobs only
+    float logprob = 0.0F;
+    std::vector<TokenLogprob> top;  // n_top_logprobs entries, best first
+};
+
+/// text is whole UTF-8 characters; it may be empty while a character or a stop string is undecided.
+struct GenerationChunk {
+    std::string text;
+    std::vector<GeneratedToken> tokens;
+};
+
+enum class FinishReason { stop, length, cancelled, error };
+
+struct GenerationEnd {
+    FinishReason reason = FinishReason::stop;
+    std::optional<Error> error;  // with FinishReason::error
+    std::uint32_t n_prompt_tokens = 0;
+    std::uint32_t n_cached_tokens = 0;
+    std::uint32_t n_generated_tokens = 0;
+    double prompt_ms = 0;
+    double generate_ms = 0;
+};
+
+/// Receives one request's output. Called on the engine's thread, in order; must not block and must not throw.
+/// on_end is called exactly once, last, also after cancel.
+class GenerationSink {
+public:
+    virtual ~GenerationSink() = default;
+    virtual void on_chunk(GenerationChunk chunk) noexcept = 0;
+    virtual void on_end(GenerationEnd end) noexcept = 0;
+};
+
+enum class RequestId : std::uint64_t {};
+
+/// Fixed once the model is loaded.
+struct ModelInfo {
+    std::string id;  // general.name or the file's stem
+    std::uint32_t context_length = 0;
+    std::uint32_t n_vocab = 0;
+    std::uint64_t n_parameters = 0;
+    std::shared_ptr<const Tokenizer> tokenizer;  // its const members may be called from any thread
+};
+
+struct EngineState {
+    enum class Phase { loading, ready, failed, stopping };
+    Phase phase = Phase::loading;
+    double progress = 0;  // 0 to 1 while loading
+    std::optional<Error> error;
+};
+
+struct EngineMetrics {
+    std::uint64_t n_requests_running = 0;
+    std::uint64_t n_requests_waiting = 0;
+    std::uint64_t n_requests_total = 0;
+    std::uint64_t n_prompt_tokens_total = 0;
+    std::uint64_t n_cached_tokens_total = 0;
+    std::uint64_t n_generated_tokens_total = 0;
+    std::uint64_t n_pages_total = 0;
+    std::uint64_t n_pages_leased = 0;  // held by running sequences
+    std::uint64_t n_pages_cached = 0;  // sealed, reusable, evictable
+    std::uint64_t n_steps_total = 0;
+    std::uint64_t kv_bytes_per_token = 0;
+    std::uint64_t kv_bytes_allocated = 0;
+};
+
+/// Every member may be called from any thread and never waits for the device.
+class GenerationEngine {
+public:
+    virtual ~GenerationEngine() = default;
+    virtual EngineState state() const = 0;
+    /// nullptr until ready.
+    virtual std::shared_ptr<const ModelInfo> model() const = 0;
+    /// Errors: too_large (prompt does not fit the context or the page budget), exhausted (queue full),
+    /// invalid_argument (empty prompt, token out of the vocabulary), unsupported (not ready).
+    virtual Result<RequestId> submit(GenerationRequest request, std::shared_ptr<GenerationSink> sink) = 0;
+    /// The sink's on_end follows with FinishReason::cancelled, unless the request had ended. Unknown ids do nothing.
+    virtual void cancel(RequestId id) = 0;
+    virtual EngineMetrics metrics() const = 0;
+};
+
+}  // namespace kvasir
