@@ -14,8 +14,8 @@
 
 namespace kvasir {
 
-/// Draws the tokens of one choice of one request. Not thread-safe. Allocates when constructed and
-/// in accept_prompt's caller only: a step allocates nothing.
+/// Draws the tokens of one choice of one request. Not thread-safe. Allocates when constructed only:
+/// a step allocates nothing.
 ///
 /// Order, as users of other servers expect it:
 ///   1. logit_bias            added to the raw logits
