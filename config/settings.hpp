@@ -1,5 +1,6 @@
-// Settings of kvasird: TOML file, environment, command line, in rising precedence. The only place with defaults.
-// Adding a setting: one member here, one line in settings_keys.cpp, one entry in kvasird.toml (a test compares).
+// Settings of kvasird: TOML file, environment, command line, in rising precedence. The only place
+// with defaults. Adding a setting: one member here, one line in settings_keys.cpp, one entry in
+// kvasird.toml (a test compares).
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,15 @@
 
 namespace kvasir {
 
-/// How sealed pages hold keys or values. `automatic` ("auto" in files): measured at load, DESIGN section 4.
+/// How sealed pages hold keys or values. `automatic` ("auto" in files): measured at load, DESIGN
+/// section 4.
 enum class KvFormatChoice { f16, int8, int4, automatic };
 
 struct DeviceSettings {
-    std::string name;                // empty: the best; else its index or a part of its name
-    bool validation = false;         // Vulkan's validation layer: slow, for development
-    std::string pipeline_cache_dir;  // empty: chosen by load_settings; still empty after it: no cache
+    std::string name;         // empty: the best; else its index or a part of its name
+    bool validation = false;  // Vulkan's validation layer: slow, for development
+    std::string
+        pipeline_cache_dir;  // empty: chosen by load_settings; still empty after it: no cache
 };
 
 struct ServerSettings {
@@ -63,15 +66,17 @@ struct Settings {
 
     // From the command line alone.
     bool check_only = false;  // --check: validate configuration and model, then exit
-    std::string print;        // --help, --version, --print-config: write this to stdout and exit 0; nothing else is valid
+    std::string print;        // --help, --version, --print-config: write this to stdout and exit 0;
+                              // nothing else is valid
 };
 
 using Environment = std::map<std::string, std::string>;
 Environment process_environment();
 
-/// Reads --config FILE (else KVASIR_CONFIG, else /etc/kvasir/kvasird.toml where that exists), then KVASIR_* variables, then the
-/// command line. Values are in range and consistent on return; whether files exist is for those who open them.
-/// Errors: invalid_argument (key, found, expected, and where), not_found or io (the file), too_large, corrupt (syntax).
+/// Reads --config FILE (else KVASIR_CONFIG, else /etc/kvasir/kvasird.toml where that exists), then
+/// KVASIR_* variables, then the command line. Values are in range and consistent on return; whether
+/// files exist is for those who open them. Errors: invalid_argument (key, found, expected, and
+/// where), not_found or io (the file), too_large, corrupt (syntax).
 Result<Settings> load_settings(int argc, const char* const* argv, const Environment& environment);
 
 /// What a key holds now, as it is written in TOML.
@@ -82,7 +87,8 @@ struct SettingDescription {
 };
 std::vector<SettingDescription> describe_settings(const Settings& settings);
 
-/// A whole TOML file with these settings, each under its line of explanation. Of Settings{}: config/kvasird.toml.
+/// A whole TOML file with these settings, each under its line of explanation. Of Settings{}:
+/// config/kvasird.toml.
 std::string settings_to_toml(const Settings& settings);
 
 }  // namespace kvasir

@@ -1,4 +1,5 @@
-// Log lines: one line each, logfmt (key=value), to stderr. Nothing logged can forge a line or a field.
+// Log lines: one line each, logfmt (key=value), to stderr. Nothing logged can forge a line or a
+// field.
 #pragma once
 
 #include <concepts>
@@ -12,28 +13,31 @@ namespace kvasir {
 
 enum class LogLevel { trace, debug, info, warn, error, off };
 
-/// One key=value of a line. Keys are literals in the code; values may be anything, also hostile bytes.
+/// One key=value of a line. Keys are literals in the code; values may be anything, also hostile
+/// bytes.
 struct LogField {
     LogField(std::string_view key_, std::string value_) : key(key_), value(std::move(value_)) {}
     LogField(std::string_view key_, std::string_view value_) : key(key_), value(value_) {}
     LogField(std::string_view key_, const char* value_) : key(key_), value(value_) {}
     LogField(std::string_view key_, bool value_) : key(key_), value(value_ ? "true" : "false") {}
     template <class T>
-        requires(std::integral<T> && !std::same_as<T, bool>)
-    LogField(std::string_view key_, T value_) : key(key_), value(std::to_string(value_)) {}
+    requires(std::integral<T> && !std::same_as<T, bool>) LogField(std::string_view key_, T value_)
+        : key(key_), value(std::to_string(value_)) {}
     LogField(std::string_view key_, double value_);  // up to six significant digits
 
     std::string_view key;
     std::string value;
 };
 
-/// Makes stderr the sink of spdlog's default logger and of the functions below. Under the journal (JOURNAL_STREAM names
-/// stderr) lines start with their priority, `<6>`, and carry no time; elsewhere with the time in UTC. Before the
-/// first call lines go out at level info. Any thread may log; call this from one thread, before the others start.
+/// Makes stderr the sink of spdlog's default logger and of the functions below. Under the journal
+/// (JOURNAL_STREAM names stderr) lines start with their priority, `<6>`, and carry no time;
+/// elsewhere with the time in UTC. Before the first call lines go out at level info. Any thread may
+/// log; call this from one thread, before the others start.
 void set_up_log(LogLevel level);
 
 /// `level=info msg="model loaded" tensors=56 ms=120`. Blocks as long as a write to stderr does.
-void log_line(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+void log_line(LogLevel level, std::string_view message,
+              std::initializer_list<LogField> fields = {});
 inline void log_debug(std::string_view message, std::initializer_list<LogField> fields = {}) {
     log_line(LogLevel::debug, message, fields);
 }
@@ -47,8 +51,8 @@ inline void log_error(std::string_view message, std::initializer_list<LogField> 
     log_line(LogLevel::error, message, fields);
 }
 
-/// A value as it stands in a line: bare where it is one plain word, else quoted, with control characters and bytes that
-/// are not UTF-8 as \xNN.
+/// A value as it stands in a line: bare where it is one plain word, else quoted, with control
+/// characters and bytes that are not UTF-8 as \xNN.
 std::string log_quoted(std::string_view value);
 
 }  // namespace kvasir
