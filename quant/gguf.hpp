@@ -35,7 +35,8 @@ using GgufValue = std::variant<std::uint64_t, std::int64_t, double, bool, std::s
 /// Owns the mapping; every view points into it. Immutable: const members may be called from any thread.
 class GgufFile {
 public:
-    /// Errors: io, corrupt (subject, offset, expected and found), unsupported (version).
+    /// Errors: io, corrupt (subject, offset, expected and found), unsupported (version), too_large (counts over our limits).
+    /// Arrays of arrays are checked but not kept: find() does not see them.
     static Result<GgufFile> open(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const { return path_; }
