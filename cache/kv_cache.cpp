@@ -1,0 +1,186 @@
+#include "cache/kv_cache.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+
+KvCache::KvCache(const Options& options)
+    : options_(options),
+      pool_(options.n_pages),
+      tree_(options.n_pages, options.hash_seed, options.hash),
+      facts_(options.n_pages),
+      queue_(options.n_pages) {}
+
+KvCache::~KvCache() {
+    KVASIR_CHECK(stats_.n_sequences == 0, "a sequence outlives its cache");
+}
+
+Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenId> prompt,
+                                         std::uint32_t max_tokens, std::uint64_t now_ms,
+                                         Lookup lookup) {
+    if (prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: empty"};
+    if (max_tokens < prompt.size())
+        return Error{ErrorCode::invalid_argument, "max_tokens: " + std::to_string(max_tokens) +
+                                                      ", expected at least the prompt's " +
+                                                      std::to_string(prompt.size())};
+    const std::uint32_t n_pages = max_tokens / kTokensPerPage;
+    if (n_pages > pool_.n_pages())
+        return Error{ErrorCode::too_large, "sequence: " + std::to_string(n_pages) +
+                                               " pages, the pool has " +
+                                               std::to_string(pool_.n_pages())};
+    see_time(now_ms);
+
+    // Everything that can throw for memory comes before the first lease.
+    std::vector<NodeId> chain;
+    if (options_.reuse && lookup == Lookup::allowed)
+        chain = tree_.match(domain, prompt.first(prompt.size() - 1));
+    Sequence sequence;
+    sequence.tokens_.reserve(max_tokens);
+    sequence.pages_.reserve(n_pages);
+    sequence.leases_.reserve(n_pages);
+    sequence.nodes_.reserve(n_pages);
+    sequence.domain_ = domain;
+    sequence.max_tokens_ = max_tokens;
+    sequence.lookup_ = lookup == Lookup::allowed;
+
+    // Cached pages of the match stop being evictable, so they no longer stand behind anyone's
+    // reservation.
+    const auto n_matched = static_cast<std::uint32_t>(chain.size());
+    const auto n_newly_leased = static_cast<std::uint32_t>(std::ranges::count_if(
+        chain, [&](NodeId node) { return pool_.state(tree_.page(node)) == PageState::cached; }));
+    const std::uint32_t n_to_reserve = n_pages - n_matched;
+    const std::uint64_t n_available =
+        std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved;
+    if (std::uint64_t{n_newly_leased} + n_to_reserve > n_available)
+        return Error{ErrorCode::exhausted,
+                     "pages: " + std::to_string(n_newly_leased + n_to_reserve) + " needed, " +
+                         std::to_string(n_available) + " not held by running sequences"};
+
+    ++tick_;
+    sequence.cache_ = this;
+    sequence.n_reserved_ = n_to_reserve;
+    stats_.n_reserved += n_to_reserve;
+    ++stats_.n_sequences;
+    for (std::uint32_t i = 0; i < n_matched; ++i) {
+        sequence.adopt(chain[i]);
+        const PageTokens tokens = prompt.subspan(i * kTokensPerPage).first<kTokensPerPage>();
+        sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());
+    }
+    sequence.n_cached_tokens_ = n_matched * kTokensPerPage;
+    ++(n_matched > 0 ? stats_.n_hits : stats_.n_misses);
+    stats_.n_tokens_asked += prompt.size();
+    stats_.n_tokens_reused += sequence.n_cached_tokens_;
+    return sequence;
+}
+
+PageLease KvCache::lease_node(NodeId node) {
+    if (queue_.contains(to_index(node))) queue_.erase(to_index(node));
+    return pool_.lease(tree_.page(node));
+}
+
+void KvCache::unlease_node(NodeId node, PageLease lease) {
+    lease.reset();
+    if (pool_.state(tree_.page(node)) != PageState::cached || !tree_.is_leaf(node)) return;
+    queue_.insert(to_index(node), eviction_rank(options_.retention, facts_[to_index(node)]));
+}
+
+void KvCache::touch(NodeId node) {
+    facts_[to_index(node)].last_use_tick = tick_;
+    facts_[to_index(node)].last_use_ms = now_ms_;
+}
+
+void KvCache::evict(NodeId node) {
+    const NodeId parent = tree_.parent(node);
+    pool_.free(tree_.page(node));
+    tree_.remove(node);
+    if (parent == kNoNode || !tree_.is_leaf(parent)) return;
+    if (pool_.state(tree_.page(parent)) != PageState::cached) return;
+    queue_.insert(to_index(parent), eviction_rank(options_.retention, facts_[to_index(parent)]));
+}
+
+PageLease KvCache::take_reserved_page() {
+    KVASIR_CHECK(stats_.n_reserved > 0, "a page is taken from a reservation");
+    --stats_.n_reserved;
+    auto lease = pool_.acquire();
+    if (!lease) {
+        evict(NodeId{queue_.pop()});
+        ++stats_.n_evicted_for_space;
+        lease = pool_.acquire();
+    }
+    return std::move(*lease);
+}
+
+std::uint32_t KvCache::trim(std::uint32_t n) {
+    std::uint32_t n_evicted = 0;
+    for (; n_evicted < n && !queue_.empty(); ++n_evicted) evict(NodeId{queue_.pop()});
+    stats_.n_evicted_by_request += n_evicted;
+    return n_evicted;
+}
+
+std::uint32_t KvCache::drop_domain(DomainId domain) {
+    std::uint32_t n_evicted = 0;
+    for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
+        // From a leaf upwards, as far as nothing else hangs on the branch.
+        NodeId node{i};
+        while (node != kNoNode && queue_.contains(to_index(node)) && tree_.domain(node) == domain) {
+            const NodeId parent = tree_.parent(node);
+            queue_.erase(to_index(node));
+            evict(node);
+            ++n_evicted;
+            node = parent;
+        }
+    }
+    stats_.n_evicted_by_request += n_evicted;
+    return n_evicted;
+}
+
+void KvCache::see_time(std::uint64_t now_ms) {
+    now_ms_ = std::max(now_ms_, now_ms);
+}
+
+KvCache::Stats KvCache::stats() const {
+    Stats stats = stats_;
+    stats.n_pages = pool_.n_pages();
+    stats.n_free = pool_.n_free();
+    stats.n_cached = pool_.n_cached();
+    stats.n_leased = pool_.n_leased();
+    return stats;
+}
+
+void KvCache::check_invariants() const {
+    pool_.check_invariants();
+    tree_.check_invariants();
+    queue_.check_invariants();
+    KVASIR_CHECK(
+        std::uint64_t{stats_.n_reserved} <= std::uint64_t{pool_.n_free()} + pool_.n_cached(),
+        "every reserved page can be had");
+    std::vector<bool> entered(pool_.n_pages());
+    std::uint32_t n_cached = 0;
+    for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
+        const NodeId node{i};
+        if (!tree_.contains(node)) {
+            KVASIR_CHECK(!queue_.contains(i), "what is queued is in the tree");
+            continue;
+        }
+        const PageId page = tree_.page(node);
+        const PageState state = pool_.state(page);
+        KVASIR_CHECK(!entered[to_index(page)], "a page is in the tree once");
+        entered[to_index(page)] = true;
+        KVASIR_CHECK(state != PageState::free, "a page in the tree has content");
+        const bool cached = state == PageState::cached;
+        if (cached) ++n_cached;
+        KVASIR_CHECK(queue_.contains(i) == (cached && tree_.is_leaf(node)),
+                     "the queue holds the cached leaves");
+        const NodeId parent = tree_.parent(node);
+        KVASIR_CHECK(
+            cached || parent == kNoNode || pool_.state(tree_.page(parent)) == PageState::leased,
+            "a leased page's parent is leased");
+    }
+    KVASIR_CHECK(n_cached == pool_.n_cached(), "every cached page is in the tree");
+}
+
+}  // namespace kvasir

@@ -1,0 +1,175 @@
+// KvCache: what the engine asks of the cache room: begin a sequence, grow it, commit it, let it go.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cache/page_pool.hpp"
+#include "cache/prefix_tree.hpp"
+#include "cache/retention.hpp"
+#include "config/base/error.hpp"
+#include "config/base/types.hpp"
+
+namespace kvasir {
+
+/// The pages that exist, the prefixes they stand for, and the order in which they go.
+///
+///   begin -> [ ensure_page* -> the step runs -> append -> commit ]* -> release
+///
+/// Only full pages have a PageId; the tokens of a page that still fills are the engine's (f16, its
+/// own slots). So a sequence of n tokens occupies floor(n / 32) pages.
+///
+/// A page that a sequence has computed is its own until commit enters it in the tree; then anyone
+/// of the domain may lease it. Every entered page is kept, every kept page is in the tree. A page
+/// is leased by a sequence only together with all pages before it, so whatever is Cached can be
+/// evicted, leaves first: the queue holds exactly the Cached leaves. Reservations are promises on
+/// Free and Cached pages: n_reserved <= n_free + n_cached at every moment; that is why a step never
+/// fails for want of a page.
+///
+/// One thread (the engine's). Never blocks, has no clock: now_ms is the caller's, any origin, not
+/// decreasing.
+class KvCache {
+public:
+    struct Options {
+        std::uint32_t n_pages = 0;
+        bool reuse = true;  // false: nothing is looked up, nothing stays
+        RetentionPolicy retention = RetentionPolicy::lru;
+        std::uint64_t hash_seed = 0;  // random where callers are not trusted (see PrefixTree)
+        NodeHash hash = xxh3_node_hash;
+    };
+
+    /// allowed: as Options::reuse says. refused: takes no cached page (echo with logprobs,
+    /// embeddings), but still enters its own.
+    enum class Lookup : std::uint8_t { allowed, refused };
+
+    struct Stats {
+        std::uint32_t n_pages = 0;  // = n_free + n_cached + n_leased
+        std::uint32_t n_free = 0;
+        std::uint32_t n_cached = 0;
+        std::uint32_t n_leased = 0;
+        std::uint32_t n_reserved = 0;  // promised to running sequences, still Free or Cached
+        std::uint32_t n_sequences = 0;
+        // Totals since construction.
+        std::uint64_t n_hits = 0;    // sequences that began on cached pages
+        std::uint64_t n_misses = 0;  // sequences that began without
+        std::uint64_t n_evicted_for_space = 0;
+        std::uint64_t n_evicted_by_request = 0;
+        std::uint64_t n_duplicates =
+            0;  // pages computed though another sequence was about to enter them
+        std::uint64_t n_tokens_asked = 0;   // of all prompts
+        std::uint64_t n_tokens_reused = 0;  // of these, found
+    };
+
+    class Sequence;
+
+    explicit KvCache(const Options& options);
+    ~KvCache();  // REQUIRES: no sequence is alive
+    KvCache(const KvCache&) = delete;
+    KvCache& operator=(const KvCache&) = delete;
+
+    /// Leases the longest reusable prefix and reserves every further page up to max_tokens (prompt
+    /// included). At most floor((prompt - 1) / 32) pages are reused: the last token's query needs
+    /// its own page in f16. Errors: invalid_argument (empty prompt, or max_tokens below it),
+    /// too_large (more pages than the pool has), exhausted (running sequences hold too many pages:
+    /// try again when one has ended). On error nothing changed.
+    Result<Sequence> begin(DomainId domain, std::span<const TokenId> prompt,
+                           std::uint32_t max_tokens, std::uint64_t now_ms,
+                           Lookup lookup = Lookup::allowed);
+
+    /// Evicts up to n cached pages, in the order of retention. Returns how many.
+    std::uint32_t trim(std::uint32_t n);
+    /// Evicts all cached pages; what running sequences hold stays.
+    std::uint32_t drop_all() { return trim(pool_.n_pages()); }
+
+    /// Evicts the domain's cached pages. O(nodes of all domains).
+    std::uint32_t drop_domain(DomainId domain);
+
+    Stats stats() const;
+    const PageFacts& facts(NodeId node) const { return facts_[to_index(node)]; }
+    const PrefixTree& tree() const { return tree_; }
+
+    /// The paragraph above as code, O(pages); aborts where it does not hold.
+    void check_invariants() const;
+
+private:
+    PageLease lease_node(NodeId node);
+    void unlease_node(NodeId node, PageLease lease);
+    void touch(NodeId node);
+    void evict(NodeId node);
+    PageLease take_reserved_page();
+    void see_time(std::uint64_t now_ms);
+
+    Options options_;
+    PagePool pool_;
+    PrefixTree tree_;
+    std::vector<PageFacts> facts_;  // (n_pages): by node
+    EvictionQueue queue_;           // of nodes
+    std::uint64_t tick_ = 0;
+    std::uint64_t now_ms_ = 0;
+    Stats stats_;  // n_reserved, n_sequences and the totals; the rest is the pool's
+};
+
+/// One running sequence's hold on the cache. Move-only, empty when moved from. The destructor is
+/// discard(). Must not outlive its cache.
+class KvCache::Sequence {
+public:
+    Sequence() = default;
+    Sequence(Sequence&& other) noexcept { swap(other); }
+    Sequence& operator=(Sequence&& other) noexcept {
+        Sequence(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~Sequence() { discard(); }
+
+    /// Tokens whose KV lay in the cache when the sequence began, or was found since by
+    /// extend_match.
+    std::uint32_t n_cached_tokens() const { return n_cached_tokens_; }
+    /// Tokens whose KV is there: cached and appended.
+    std::uint32_t n_tokens() const { return static_cast<std::uint32_t>(tokens_.size()); }
+    std::uint32_t max_tokens() const { return max_tokens_; }
+    /// The block table: page i holds tokens 32 i to 32 i + 31. Valid until the next non-const
+    /// member.
+    std::span<const PageId> pages() const { return pages_; }
+
+    /// Takes pages from the reservation until the block table has page_index: the destination that
+    /// a coming step seals into. REQUIRES: the page ends within max_tokens.
+    PageId ensure_page(std::uint32_t page_index);
+    /// The step has written these tokens' KV, and sealed each page that they fill.
+    /// REQUIRES: the pages they fill are ensured; max_tokens is kept.
+    void append(std::span<const TokenId> tokens);
+    /// Enters the pages that are full since the last commit. Where another sequence has entered an
+    /// equal page meanwhile, this one changes over to it and frees its own (the bits are the same,
+    /// by promise 1): so the block table may change, and a commit is allowed only between steps.
+    void commit(std::uint64_t now_ms);
+    /// Takes over pages that others have entered since for the tokens that come next in the prompt;
+    /// returns the tokens gained. For a sequence that waits for, or trails, another one with the
+    /// same opening. Gains nothing unless all tokens lie in committed pages and no page is ensured
+    /// ahead. REQUIRES: prompt starts with this sequence's tokens; between steps.
+    std::uint32_t extend_match(std::span<const TokenId> prompt, std::uint64_t now_ms);
+
+    /// commit, then every lease and the rest of the reservation go back; what is entered stays
+    /// Cached.
+    void release(std::uint64_t now_ms);
+    /// As release, but pages not yet committed are freed unseen: for a step that failed, or wrote a
+    /// NaN.
+    void discard() noexcept;
+
+private:
+    friend class KvCache;
+    void swap(Sequence& other) noexcept;
+    void adopt(NodeId node);
+
+    KvCache* cache_ = nullptr;  // none: empty
+    DomainId domain_{};
+    std::uint32_t max_tokens_ = 0;
+    std::uint32_t n_cached_tokens_ = 0;
+    std::uint32_t n_reserved_ = 0;  // pages
+    bool lookup_ = true;
+    std::vector<TokenId> tokens_;
+    std::vector<PageId> pages_;  // leases_[i].page(), side by side for the block table
+    std::vector<PageLease> leases_;
+    std::vector<NodeId> nodes_;  // of the first pages: those in the tree
+};
+
+}  // namespace kvasir

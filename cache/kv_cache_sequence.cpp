@@ -1,0 +1,128 @@
+// KvCache::Sequence: one running sequence's pages, from its reservation into the tree.
+#include <algorithm>
+#include <utility>
+
+#include "cache/kv_cache.hpp"
+#include "config/base/check.hpp"
+
+namespace kvasir {
+
+void KvCache::Sequence::swap(Sequence& other) noexcept {
+    std::swap(cache_, other.cache_);
+    std::swap(domain_, other.domain_);
+    std::swap(max_tokens_, other.max_tokens_);
+    std::swap(n_cached_tokens_, other.n_cached_tokens_);
+    std::swap(n_reserved_, other.n_reserved_);
+    std::swap(lookup_, other.lookup_);
+    tokens_.swap(other.tokens_);
+    pages_.swap(other.pages_);
+    leases_.swap(other.leases_);
+    nodes_.swap(other.nodes_);
+}
+
+void KvCache::Sequence::adopt(NodeId node) {
+    leases_.push_back(cache_->lease_node(node));
+    pages_.push_back(cache_->tree_.page(node));
+    nodes_.push_back(node);
+    cache_->touch(node);
+    ++cache_->facts_[to_index(node)].n_hits;
+}
+
+PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
+    KVASIR_CHECK(cache_ != nullptr, "an empty sequence has no pages");
+    KVASIR_CHECK(page_index < max_tokens_ / kTokensPerPage, "a page ends within max_tokens");
+    while (pages_.size() <= page_index) {
+        leases_.push_back(cache_->take_reserved_page());
+        pages_.push_back(leases_.back().page());
+        --n_reserved_;
+    }
+    return pages_[page_index];
+}
+
+void KvCache::Sequence::append(std::span<const TokenId> tokens) {
+    KVASIR_CHECK(cache_ != nullptr, "an empty sequence takes no tokens");
+    KVASIR_CHECK(tokens.size() <= max_tokens_ - tokens_.size(), "max_tokens is kept");
+    KVASIR_CHECK((tokens_.size() + tokens.size()) / kTokensPerPage <= pages_.size(),
+                 "a page is ensured before the step that fills it");
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+}
+
+void KvCache::Sequence::commit(std::uint64_t now_ms) {
+    KVASIR_CHECK(cache_ != nullptr, "an empty sequence has nothing to commit");
+    cache_->see_time(now_ms);
+    if (!cache_->options_.reuse) return;
+    const std::size_t n_full = tokens_.size() / kTokensPerPage;
+    if (nodes_.size() == n_full) return;
+    ++cache_->tick_;
+    for (std::size_t i = nodes_.size(); i < n_full; ++i) {
+        const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
+        const PageTokens tokens =
+            std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
+        const auto [node, is_new] = cache_->tree_.insert(domain_, parent, tokens, pages_[i]);
+        if (is_new) {
+            cache_->pool_.keep(pages_[i]);
+            cache_->facts_[to_index(node)] = {.entered_tick = cache_->tick_,
+                                              .depth = static_cast<std::uint32_t>(i)};
+        } else {
+            leases_[i] = cache_->lease_node(node);  // our own page, never kept, is free again
+            pages_[i] = leases_[i].page();
+            ++cache_->stats_.n_duplicates;
+        }
+        cache_->touch(node);
+        nodes_.push_back(node);
+    }
+}
+
+std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
+                                              std::uint64_t now_ms) {
+    KVASIR_CHECK(cache_ != nullptr, "an empty sequence matches nothing");
+    KVASIR_CHECK(prompt.size() >= tokens_.size() && prompt.size() <= max_tokens_,
+                 "the prompt starts with the sequence's tokens and fits in max_tokens");
+    if (!cache_->options_.reuse || !lookup_ || pages_.size() != nodes_.size() ||
+        tokens_.size() != nodes_.size() * kTokensPerPage)
+        return 0;
+    cache_->see_time(now_ms);
+    std::uint32_t n_gained = 0;
+    while (prompt.size() - tokens_.size() >
+           kTokensPerPage) {  // the last query's page is not reused
+        const PageTokens tokens = prompt.subspan(tokens_.size()).first<kTokensPerPage>();
+        const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
+        const auto node = cache_->tree_.find(domain_, parent, tokens);
+        if (!node) break;
+        if (n_gained == 0) ++cache_->tick_;
+        adopt(*node);
+        --n_reserved_;  // one promised page less, one page leased: never short
+        --cache_->stats_.n_reserved;
+        tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+        n_gained += kTokensPerPage;
+    }
+    n_cached_tokens_ += n_gained;
+    cache_->stats_.n_tokens_reused += n_gained;
+    return n_gained;
+}
+
+void KvCache::Sequence::release(std::uint64_t now_ms) {
+    commit(now_ms);
+    discard();
+}
+
+void KvCache::Sequence::discard() noexcept {
+    if (cache_ == nullptr) return;
+    KvCache& cache = *std::exchange(cache_, nullptr);
+    ++cache.tick_;
+    // Deepest first, so that each page is a leaf or under a leased one when its turn comes.
+    for (std::size_t i = leases_.size(); i > 0; --i) {
+        PageLease lease = std::move(leases_[i - 1]);
+        if (i > nodes_.size()) continue;  // not entered: free when the lease goes
+        cache.touch(nodes_[i - 1]);
+        cache.unlease_node(nodes_[i - 1], std::move(lease));
+    }
+    cache.stats_.n_reserved -= std::exchange(n_reserved_, 0);
+    --cache.stats_.n_sequences;
+    leases_.clear();
+    pages_.clear();
+    nodes_.clear();
+    tokens_.clear();
+}
+
+}  // namespace kvasir

@@ -1,0 +1,88 @@
+#include "cache/page_pool.hpp"
+
+#include <limits>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+
+PagePool::PagePool(std::uint32_t n_pages) : pages_(n_pages) {
+    free_list_.reserve(n_pages);
+    for (std::uint32_t i = n_pages; i > 0; --i) free_list_.push_back(PageId{i - 1});
+}
+
+PagePool::~PagePool() {
+    KVASIR_CHECK(n_leased() == 0, "a page lease outlives its pool");
+}
+
+std::optional<PageLease> PagePool::acquire() {
+    if (free_list_.empty()) return std::nullopt;
+    const PageId page = free_list_.back();
+    free_list_.pop_back();
+    pages_[to_index(page)] = {.n_leases = 1, .kept = false};
+    return PageLease(this, page);
+}
+
+PageLease PagePool::lease(PageId page) {
+    KVASIR_CHECK(state(page) != PageState::free, "a free page has nothing to lease");
+    Page& entry = pages_[to_index(page)];
+    KVASIR_CHECK(entry.n_leases < std::numeric_limits<std::uint32_t>::max(), "lease count is full");
+    if (entry.n_leases++ == 0) --n_cached_;
+    return {this, page};
+}
+
+void PagePool::keep(PageId page) {
+    KVASIR_CHECK(state(page) == PageState::leased, "only a leased page can be kept");
+    pages_[to_index(page)].kept = true;
+}
+
+void PagePool::free(PageId page) {
+    KVASIR_CHECK(state(page) == PageState::cached, "only a cached page can be freed");
+    pages_[to_index(page)].kept = false;
+    --n_cached_;
+    free_list_.push_back(page);
+}
+
+void PagePool::release(PageId page) noexcept {
+    Page& entry = pages_[to_index(page)];
+    KVASIR_CHECK(entry.n_leases > 0, "a lease is released once");
+    if (--entry.n_leases > 0) return;
+    if (entry.kept) {
+        ++n_cached_;
+    } else {
+        free_list_.push_back(page);  // within the reserved capacity: does not allocate
+    }
+}
+
+const PagePool::Page& PagePool::at(PageId page) const {
+    KVASIR_CHECK(to_index(page) < pages_.size(), "page id out of the pool");
+    return pages_[to_index(page)];
+}
+
+PageState PagePool::state(PageId page) const {
+    const Page& entry = at(page);
+    if (entry.n_leases > 0) return PageState::leased;
+    return entry.kept ? PageState::cached : PageState::free;
+}
+
+std::uint32_t PagePool::n_leases(PageId page) const {
+    return at(page).n_leases;
+}
+
+void PagePool::check_invariants() const {
+    std::vector<bool> listed(pages_.size());
+    for (const PageId page : free_list_) {
+        KVASIR_CHECK(state(page) == PageState::free, "a page on the free list is free");
+        KVASIR_CHECK(!listed[to_index(page)], "a free page is on the free list once");
+        listed[to_index(page)] = true;
+    }
+    std::uint32_t n_cached = 0;
+    for (std::uint32_t i = 0; i < n_pages(); ++i) {
+        const PageState page_state = state(PageId{i});
+        KVASIR_CHECK((page_state == PageState::free) == listed[i], "every free page is listed");
+        if (page_state == PageState::cached) ++n_cached;
+    }
+    KVASIR_CHECK(n_cached == n_cached_, "the count of cached pages is right");
+}
+
+}  // namespace kvasir

@@ -1,0 +1,141 @@
+#include "cache/prefix_tree.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <xxhash.h>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+namespace {
+
+NodeKey make_key(DomainId domain, NodeId parent, PageTokens tokens) {
+    NodeKey key{.domain = domain, .parent = parent, .tokens = {}};
+    std::ranges::copy(tokens, key.tokens.begin());
+    return key;
+}
+
+}  // namespace
+
+std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed) {
+    return XXH3_64bits_withSeed(&key, sizeof key, seed);
+}
+
+PrefixTree::PrefixTree(std::uint32_t max_nodes, std::uint64_t seed, NodeHash hash)
+    : max_nodes_(max_nodes),
+      seed_(seed),
+      hash_(hash),
+      buckets_(std::bit_ceil(std::max<std::size_t>(max_nodes, 1)), kNoNode) {
+    KVASIR_CHECK(max_nodes < to_index(kNoNode), "node ids are 32 bits, the last one is no node");
+    nodes_.reserve(max_nodes);
+}
+
+std::size_t PrefixTree::bucket_of(const NodeKey& key) const {
+    return static_cast<std::size_t>(hash_(key, seed_)) & (buckets_.size() - 1);
+}
+
+NodeId PrefixTree::find_in_bucket(std::size_t bucket, const NodeKey& key) const {
+    NodeId node = buckets_[bucket];
+    while (node != kNoNode && nodes_[to_index(node)].key != key) node = nodes_[to_index(node)].next;
+    return node;
+}
+
+std::optional<NodeId> PrefixTree::find(DomainId domain, NodeId parent, PageTokens tokens) const {
+    const NodeKey key = make_key(domain, parent, tokens);
+    const NodeId node = find_in_bucket(bucket_of(key), key);
+    if (node == kNoNode) return std::nullopt;
+    return node;
+}
+
+std::vector<NodeId> PrefixTree::match(DomainId domain, std::span<const TokenId> tokens) const {
+    std::vector<NodeId> chain;
+    NodeId parent = kNoNode;
+    while (tokens.size() >= kTokensPerPage) {
+        const auto node = find(domain, parent, tokens.first<kTokensPerPage>());
+        if (!node) break;
+        chain.push_back(*node);
+        parent = *node;
+        tokens = tokens.subspan(kTokensPerPage);
+    }
+    return chain;
+}
+
+PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageTokens tokens,
+                                        PageId page) {
+    KVASIR_CHECK(parent == kNoNode || at(parent).key.domain == domain,
+                 "a node and its parent are of one domain");
+    const NodeKey key = make_key(domain, parent, tokens);
+    const std::size_t bucket = bucket_of(key);
+    if (const NodeId found = find_in_bucket(bucket, key); found != kNoNode) return {found, false};
+
+    KVASIR_CHECK(n_nodes_ < max_nodes_, "the tree has no more nodes than it was made for");
+    NodeId node = unused_;
+    if (node == kNoNode) {
+        node = NodeId{id_limit()};
+        nodes_.emplace_back();  // within the reserved capacity: does not allocate
+    } else {
+        unused_ = nodes_[to_index(node)].next;
+    }
+    std::uint32_t depth = 0;
+    if (parent != kNoNode) {
+        ++nodes_[to_index(parent)].n_children;
+        depth = nodes_[to_index(parent)].depth + 1;
+    }
+    nodes_[to_index(node)] = {.key = key,
+                              .page = page,
+                              .depth = depth,
+                              .n_children = 0,
+                              .next = buckets_[bucket],
+                              .in_use = true};
+    buckets_[bucket] = node;
+    ++n_nodes_;
+    return {node, true};
+}
+
+void PrefixTree::remove(NodeId node) {
+    KVASIR_CHECK(is_leaf(node), "nodes leave the tree leaves first");
+    Node& entry = nodes_[to_index(node)];
+    NodeId* link = &buckets_[bucket_of(entry.key)];
+    while (*link != node) link = &nodes_[to_index(*link)].next;
+    *link = entry.next;
+    if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_children;
+    entry = Node{.next = unused_};  // also forgets the tokens
+    unused_ = node;
+    --n_nodes_;
+}
+
+const PrefixTree::Node& PrefixTree::at(NodeId node) const {
+    KVASIR_CHECK(contains(node), "node id out of the tree");
+    return nodes_[to_index(node)];
+}
+
+void PrefixTree::check_invariants() const {
+    std::vector<std::uint32_t> n_children(nodes_.size());
+    std::uint32_t n_in_use = 0;
+    for (std::uint32_t i = 0; i < id_limit(); ++i) {
+        const Node& node = nodes_[i];
+        if (!node.in_use) continue;
+        ++n_in_use;
+        KVASIR_CHECK(find_in_bucket(bucket_of(node.key), node.key) == NodeId{i},
+                     "a node is found by its key, and no other node has that key");
+        if (node.key.parent == kNoNode) {
+            KVASIR_CHECK(node.depth == 0, "a node without a parent is a first page");
+            continue;
+        }
+        const Node& parent = at(node.key.parent);
+        KVASIR_CHECK(parent.key.domain == node.key.domain, "a parent is of its child's domain");
+        KVASIR_CHECK(parent.depth + 1 == node.depth, "a child is one page deeper");
+        ++n_children[to_index(node.key.parent)];
+    }
+    KVASIR_CHECK(n_in_use == n_nodes_, "the count of nodes is right");
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+        KVASIR_CHECK(nodes_[i].n_children == n_children[i], "the count of children is right");
+    std::uint32_t n_unused = 0;
+    for (NodeId node = unused_; node != kNoNode; node = nodes_[to_index(node)].next) {
+        KVASIR_CHECK(!contains(node), "an unused node is not in the tree");
+        ++n_unused;
+    }
+    KVASIR_CHECK(n_in_use + n_unused == nodes_.size(), "every node is in the tree or unused");
+}
+
+}  // namespace kvasir

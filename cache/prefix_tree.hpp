@@ -1,0 +1,110 @@
+// PrefixTree: token prefix -> sealed pages, per isolation domain. A hash finds, tokens decide.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cache/page_pool.hpp"
+#include "config/base/types.hpp"
+
+namespace kvasir {
+
+/// Who may share with whom. Given by the daemon from the peer's credentials, never by the caller.
+enum class DomainId : std::uint32_t {};
+
+/// A page's place in the tree. Dense, reused after removal.
+enum class NodeId : std::uint32_t {};
+constexpr NodeId kNoNode{0xffffffffU};  // as a parent: the start of a sequence
+constexpr std::uint32_t to_index(NodeId id) {
+    return static_cast<std::uint32_t>(id);
+}
+
+using PageTokens = std::span<const TokenId, kTokensPerPage>;
+
+/// What makes a node itself. Without padding: it is hashed and compared as bytes.
+struct NodeKey {
+    DomainId domain{};
+    NodeId parent = kNoNode;
+    std::array<TokenId, kTokensPerPage> tokens{};
+    bool operator==(const NodeKey&) const = default;
+};
+static_assert(sizeof(NodeKey) == 4 + 4 + 4 * kTokensPerPage);
+
+/// Only an index: any function gives right results, a poor one slow ones.
+using NodeHash = std::uint64_t (*)(const NodeKey& key, std::uint64_t seed);
+std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed);
+
+///     domain 0 -+- [The quick brown ...] -+- [... fox jumps]    page 7   a leaf: nothing below it
+///               |        page 3           +- [... dog sleeps]   page 9   a leaf
+///               +- [Once upon a time ...]                       page 4   a leaf
+///     domain 1 --- [The quick brown ...]                        page 5   not page 3: domains do
+///     not meet
+///
+/// A node stands for one page of 32 tokens. It is identified by its domain, its parent node and its
+/// tokens, all compared; no two nodes are equal in these. Every node's parent is in the tree and of
+/// its domain, so nodes leave leaves first. Memory for max_nodes is reserved at construction
+/// (touched as it is used); afterwards only match allocates. find, insert, remove: O(1) expected.
+///
+/// The seed keeps outsiders from choosing tokens that all land in one bucket: draw it anew at each
+/// start. One thread (the engine's).
+class PrefixTree {
+public:
+    explicit PrefixTree(std::uint32_t max_nodes, std::uint64_t seed = 0,
+                        NodeHash hash = xxh3_node_hash);
+
+    /// The longest chain of nodes for the whole pages at the start of tokens, first page first.
+    std::vector<NodeId> match(DomainId domain, std::span<const TokenId> tokens) const;
+    std::optional<NodeId> find(DomainId domain, NodeId parent, PageTokens tokens) const;
+
+    struct Inserted {
+        NodeId node;
+        bool is_new;  // false: an equal node was there and keeps its own page
+    };
+    /// REQUIRES: parent is kNoNode or a node of this domain; fewer than max_nodes nodes, or an
+    /// equal one there.
+    Inserted insert(DomainId domain, NodeId parent, PageTokens tokens, PageId page);
+    /// REQUIRES: node is a leaf.
+    void remove(NodeId node);
+
+    PageId page(NodeId node) const { return at(node).page; }
+    NodeId parent(NodeId node) const { return at(node).key.parent; }
+    DomainId domain(NodeId node) const { return at(node).key.domain; }
+    std::uint32_t depth(NodeId node) const { return at(node).depth; }  // pages before it
+    bool is_leaf(NodeId node) const { return at(node).n_children == 0; }
+    bool contains(NodeId node) const {
+        return to_index(node) < nodes_.size() && nodes_[to_index(node)].in_use;
+    }
+    std::uint32_t n_nodes() const { return n_nodes_; }
+    /// Ids are below this: for walks over all nodes, with contains().
+    std::uint32_t id_limit() const { return static_cast<std::uint32_t>(nodes_.size()); }
+
+    /// The paragraph above as code, O(nodes) expected; aborts where it does not hold.
+    void check_invariants() const;
+
+private:
+    struct Node {
+        NodeKey key;
+        PageId page{};
+        std::uint32_t depth = 0;
+        std::uint32_t n_children = 0;
+        NodeId next = kNoNode;  // in the same bucket, or in the list of unused nodes
+        bool in_use = false;
+    };
+    const Node& at(NodeId node) const;
+    std::size_t bucket_of(const NodeKey& key) const;
+    NodeId find_in_bucket(std::size_t bucket, const NodeKey& key) const;
+
+    std::uint32_t max_nodes_;
+    std::uint64_t seed_;
+    NodeHash hash_;
+    std::vector<NodeId> buckets_;  // heads of lists; a power of two, at least max_nodes
+    std::vector<Node> nodes_;
+    NodeId unused_ = kNoNode;
+    std::uint32_t n_nodes_ = 0;
+};
+
+}  // namespace kvasir
