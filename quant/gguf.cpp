@@ -46,11 +46,10 @@ enum class ValueType : std::uint32_t {
     f64 = 12,
 };
 
-/// A name of the file's as it may stand in a message: control characters and a hostile length do
-/// not get through.
+/// A name out of the file, fit for a message: printable ASCII, and not too long.
 std::string printable(std::string_view text) {
     std::string out = "`";
-    for (const char c : text.substr(0, 96)) out += (c < 0x20 || c == 0x7f) ? '?' : c;
+    for (const char c : text.substr(0, 96)) out += (c >= ' ' && c <= '~') ? c : '?';
     return out + (text.size() > 96 ? "...`" : "`");
 }
 
@@ -206,8 +205,7 @@ Result<std::optional<GgufArray>> Parser::read_array(std::string_view key, int de
                                     : type == ValueType::string ? kStringMinBytes
                                                                 : 1;
     KVASIR_TRY(const auto n, read_count("array length", min_bytes, kMaxArrayElements));
-    n_array_elements_ +=
-        n;  // no overflow: each n is at most 2^24, and at most 2^24 arrays fit before the refusal
+    n_array_elements_ += n;  // both below 2^25: no overflow
     if (n_array_elements_ > kMaxArrayElements)
         return too_large(printable(key) + ": more than " + std::to_string(kMaxArrayElements) +
                          " array elements in the file's metadata");

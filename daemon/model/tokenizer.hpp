@@ -40,6 +40,7 @@ public:
 
 private:
     struct Impl;
+    class Loader;
     explicit Tokenizer(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
