@@ -1,0 +1,49 @@
+// The client's command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/base/error.hpp"
+#include "daemon/kvasir/http_client.hpp"
+
+namespace kvasir::client {
+
+/// Absent ones are left to the server.
+struct GenerationOptions {
+    std::int64_t max_tokens = 200;
+    std::optional<double> temperature;
+    std::optional<double> top_p;
+    std::optional<std::int64_t> top_k;
+    std::optional<double> min_p;
+    std::optional<double> repetition_penalty;
+    std::optional<std::int64_t> seed;
+    std::vector<std::string> stop;
+    std::string model;
+};
+
+enum class Command { run, chat, health, models, metrics, tokenize };
+
+struct Options {
+    bool help = false;
+    bool version = false;
+    bool json = false;
+    bool stats = false;
+    bool echo = false;  // run: the prompt first
+    Endpoint endpoint;
+    Command command = Command::run;
+    std::optional<std::string> text;  // of run and tokenize; absent: standard input
+    std::string system;               // chat
+    GenerationOptions generation;
+};
+
+/// Arguments without the program's name; reads KVASIR_SOCKET, KVASIR_URL and KVASIR_API_KEY too.
+/// Errors: invalid_argument, unsupported (https), io (the key file).
+Result<Options> parse_options(std::span<const char* const> arguments);
+
+std::string help_text();
+
+}  // namespace kvasir::client

@@ -1,0 +1,132 @@
+// kvasir health, models, metrics, tokenize: one question, one answer.
+#include <boost/json.hpp>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "daemon/kvasir/commands.hpp"
+
+namespace kvasir::client {
+namespace json = boost::json;
+namespace {
+
+/// Prints the body as it came, or what `describe` makes of the JSON in it.
+template <class Describe>
+ExitCode answer(Context& context, const HttpRequest& request, const Describe& describe) {
+    const CallResult result = call(context, request);
+    if (result.code != ExitCode::ok) {
+        // With --json, scripts get the error object as well as the exit code.
+        if (context.options.json && !result.body.empty())
+            (void)context.out.write(result.body + "\n");
+        return result.code;
+    }
+    std::string text = result.body;
+    if (!context.options.json) {
+        json::error_code ec;
+        const json::value value = json::parse(result.body, ec);
+        if (ec || !value.is_object()) {
+            print_error(context,
+                        "the server's answer is no JSON object: " + result.body.substr(0, 80));
+            return ExitCode::failed;
+        }
+        text = describe(value.get_object());
+    }
+    if (!text.ends_with('\n')) text += '\n';
+    (void)context.out.write(text);
+    return output_status(context);
+}
+
+std::string plain(const json::value& value) {
+    return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+}
+
+std::string describe_fields(const json::object& object) {
+    std::string text;
+    for (const auto& [key, value] : object) {
+        text.append(key.data(), key.size()).append(": ").append(plain(value)).append("\n");
+    }
+    return text;
+}
+
+std::string describe_models(const json::object& object) {
+    std::string text;
+    const json::value* data = object.if_contains("data");
+    if (data == nullptr || !data->is_array()) return text;
+    for (const json::value& model : data->get_array()) {
+        const json::value* id = model.is_object() ? model.get_object().if_contains("id") : nullptr;
+        if (id != nullptr) text += plain(*id) + "\n";
+    }
+    return text;
+}
+
+std::string describe_tokens(const json::object& object) {
+    std::string text;
+    const json::value* tokens = object.if_contains("tokens");
+    if (tokens == nullptr || !tokens->is_array()) return text;
+    for (const json::value& token : tokens->get_array()) {
+        if (!text.empty()) text += ' ';
+        text += plain(token);
+    }
+    return text;
+}
+
+}  // namespace
+
+ExitCode show_health(Context& context) {
+    return answer(context, {"GET", "/health", ""}, describe_fields);
+}
+
+ExitCode show_models(Context& context) {
+    return answer(context, {"GET", "/v1/models", ""}, describe_models);
+}
+
+ExitCode show_metrics(Context& context) {
+    const CallResult result = call(context, {"GET", "/metrics", ""});
+    if (result.code != ExitCode::ok) return result.code;
+    std::string text = context.options.json ? metrics_to_json(result.body) : result.body;
+    if (!text.ends_with('\n')) text += '\n';
+    (void)context.out.write(text);
+    return output_status(context);
+}
+
+ExitCode show_tokens(Context& context) {
+    if (!context.options.text) {
+        auto input = read_standard_input(context);
+        if (context.interrupts.take()) return ExitCode::cancelled;
+        if (input.has_error()) {
+            print_error(context, input.error().message);
+            return ExitCode::failed;
+        }
+        context.options.text = std::move(*input);
+    }
+    const std::string body = json::serialize(json::object{{"content", *context.options.text}});
+    return answer(context, {"POST", "/tokenize", body}, describe_tokens);
+}
+
+std::string metrics_to_json(std::string_view text) {
+    json::object object;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        // `name{label="a b"} 12 [timestamp]`: label values may contain spaces.
+        const std::size_t labels_end = line.rfind('}');
+        const std::size_t space =
+            line.find(' ', labels_end == std::string_view::npos ? 0 : labels_end);
+        if (line.starts_with('#') || space == std::string_view::npos) continue;
+        const std::string_view number = line.substr(space + 1);
+        double value = 0;
+        const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
+        if (parsed.ec != std::errc{} || !std::isfinite(value)) continue;
+        const std::string_view name = line.substr(0, space);
+        if (value == std::floor(value) && std::abs(value) < 0x1p53) {
+            object[name] = static_cast<std::int64_t>(value);
+        } else {
+            object[name] = value;
+        }
+    }
+    return json::serialize(object);
+}
+
+}  // namespace kvasir::client
