@@ -69,4 +69,7 @@ Result<std::string> read_settings_file(const std::string& path);
 Result<> apply_toml(std::span<const SettingKey> keys, std::string_view toml,
                     const std::string& path);
 
+/// Errors: invalid_argument.
+Result<> check_consistency(const Settings& settings);
+
 }  // namespace kvasir::settings_detail

@@ -3,10 +3,14 @@
 #ifndef KVASIR_CONFIG_BASE_GLSL_SHARED_H
 #define KVASIR_CONFIG_BASE_GLSL_SHARED_H
 #ifdef __cplusplus
+#include <bit>
 #include <cstdint>
-#define SHARED_BEGIN          \
-    namespace kvasir::shared { \
-    using uint = std::uint32_t;
+namespace kvasir::shared {
+using uint = std::uint32_t;
+inline uint floatBitsToUint(float value) { return std::bit_cast<uint>(value); }
+inline float uintBitsToFloat(uint bits) { return std::bit_cast<float>(bits); }
+}  // namespace kvasir::shared
+#define SHARED_BEGIN namespace kvasir::shared {
 #define SHARED_END }
 #define SHARED_FUNCTION inline
 #else

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <functional>
-#include <regex>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,9 +91,14 @@ BOOST_AUTO_TEST_CASE(a_line_has_time_level_message_and_fields) {
     const std::string text = stderr_of(Journal::none, LogLevel::info, [] {
         log_warn("slow step", {{"ms", 12.5}, {"n_tokens", 3}, {"ok", false}, {"path", "/a b"}});
     });
-    const std::regex expected(R"(time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=warn )"
-                              R"(msg="slow step" ms=12\.5 n_tokens=3 ok=false path="/a b"\n)");
-    BOOST_TEST(std::regex_match(text, expected), text);
+    constexpr std::string_view kShape = "time=9999-99-99T99:99:99.999Z ";
+    BOOST_REQUIRE(text.size() > kShape.size());
+    for (std::size_t i = 0; i < kShape.size(); ++i) {
+        const bool digit = text[i] >= '0' && text[i] <= '9';
+        BOOST_TEST((kShape[i] == '9' ? digit : text[i] == kShape[i]), text);
+    }
+    BOOST_TEST(text.substr(kShape.size()) ==
+               "level=warn msg=\"slow step\" ms=12.5 n_tokens=3 ok=false path=\"/a b\"\n");
 }
 
 BOOST_AUTO_TEST_CASE(under_the_journal_a_line_starts_with_its_priority) {
