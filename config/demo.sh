@@ -42,6 +42,7 @@ done
 
 # The exit status goes through a file: a pipe's status is tee's.
 tell() {
+    printf '%s' "$2"
     { kvasir run --max-tokens 120 --temperature 0.7 --seed "$1" --stats "$2" && echo ok >"$dir/told"; } | tee "$dir/story"
     echo
     [ -e "$dir/told" ] || fail "kvasir run failed."

@@ -30,8 +30,9 @@ install_packages() {
     missing=
     # shellcheck disable=SC2013  # package names are words
     for package in $(sed 's/#.*//' config/packages.txt); do
-        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || status=
-        [ "$status" = installed ] || missing="$missing $package"
+        # One line an architecture.
+        dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
 
