@@ -46,8 +46,10 @@ CallResult call(Context& context, const HttpRequest& request, const StreamSink& 
         result.code = ExitCode::cancelled;
     } else if (reply->status < 200 || reply->status > 299) {
         result.code = ExitCode::failed;
-        print_error(context,
-                    fmt::format("{} (HTTP {})", error_message(result.body), reply->status));
+        print_error(context, fmt::format("{} (HTTP {})",
+                                         result.body.empty() ? "no reason given"
+                                                             : error_message(result.body),
+                                         reply->status));
     }
     return result;
 }

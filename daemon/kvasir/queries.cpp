@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
+#include <fmt/format.h>
 #include <utility>
 
 #include "daemon/kvasir/commands.hpp"
@@ -104,7 +105,7 @@ ExitCode show_tokens(Context& context) {
 }
 
 std::string metrics_to_json(std::string_view text) {
-    json::object object;
+    std::string object = "{";
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
         std::string_view line = text.substr(0, end);
@@ -119,14 +120,11 @@ std::string metrics_to_json(std::string_view text) {
         double value = 0;
         const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
         if (parsed.ec != std::errc{} || !std::isfinite(value)) continue;
-        const std::string_view name = line.substr(0, space);
-        if (value == std::floor(value) && std::abs(value) < 0x1p53) {
-            object[name] = static_cast<std::int64_t>(value);
-        } else {
-            object[name] = value;
-        }
+        if (object.size() > 1) object += ',';
+        object += json::serialize(json::string(line.substr(0, space)));
+        object += fmt::format(":{}", value);
     }
-    return json::serialize(object);
+    return object + "}";
 }
 
 }  // namespace kvasir::client
