@@ -13,5 +13,5 @@ install(FILES ${systemd_dir}/kvasir.tmpfiles.conf DESTINATION lib/tmpfiles.d REN
 install(CODE "
     set(file \"\$ENV{DESTDIR}/etc/kvasir/kvasird.toml\")
     if(NOT EXISTS \"\${file}\")
-        file(INSTALL \"${PROJECT_SOURCE_DIR}/config/kvasird.toml\" DESTINATION \"\$ENV{DESTDIR}/etc/kvasir\")
+        file(INSTALL \"${PROJECT_SOURCE_DIR}/config/kvasird.toml\" DESTINATION /etc/kvasir)  # DESTDIR goes before it by itself
     endif()")
