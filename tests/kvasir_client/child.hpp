@@ -1,6 +1,7 @@
 // Child: the kvasir program, run on pipes or on a terminal of its own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include <vector>
 
@@ -103,6 +105,20 @@ public:
                 return true;
             }
             if (!read_some()) return output.find(text, seen_) != std::string::npos;
+        }
+        return false;
+    }
+
+    /// The prompt, and a terminal that is ready for keys: libedit shows the prompt a moment
+    /// earlier, and a Ctrl-D that comes before is lost.
+    bool expect_prompt() {
+        if (!expect("> ")) return false;
+        termios settings{};
+        const auto end = std::chrono::steady_clock::now() + kPatience;
+        while (std::chrono::steady_clock::now() < end) {
+            const bool known = ::tcgetattr(terminal_, &settings) == 0;
+            if (known && (settings.c_lflag & static_cast<tcflag_t>(ICANON)) == 0) return true;
+            ::poll(nullptr, 0, 2);
         }
         return false;
     }

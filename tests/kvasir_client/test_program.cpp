@@ -326,16 +326,16 @@ BOOST_AUTO_TEST_CASE(a_chat_on_a_terminal_can_be_edited_and_goes_on_after_errors
         }
     });
     Child child(kProgram, with_socket(server, {"chat"}), Child::On::terminal);
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("h\xC3\xA9x\x7Fllo\n");  // a character is erased, the accent stays whole
     BOOST_TEST(child.expect("reply to h\xC3\xA9llo"));
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("fail\n");
     BOOST_TEST(child.expect("broken (HTTP 500)"));
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("\x1b[A\x1b[A\n");  // two up in the history
     BOOST_TEST(child.expect("reply to h\xC3\xA9llo"));
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("\x04");
     BOOST_TEST(child.wait() == 0);
     const json::value body = json::parse(server.requests().back().body);
@@ -352,22 +352,22 @@ BOOST_AUTO_TEST_CASE(ctrl_c_in_a_chat_cancels_then_clears_then_ends) {
         closed.set_value(peer.wait_closed(20000));
     });
     Child child(kProgram, with_socket(server, {"chat"}), Child::On::terminal);
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("forever\n");
     BOOST_TEST(child.expect("so far"));
     child.write("\x03");
     BOOST_TEST(closed.get_future().get());
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("again\n");
     BOOST_TEST(child.expect("reply to again"));
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("half a line");
     BOOST_TEST(child.expect("half a line"));
     child.write("\x03");  // drops the line, and does not count towards leaving
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("\x03");
     BOOST_TEST(child.expect("again ends"));
-    BOOST_TEST(child.expect("> "));
+    BOOST_TEST(child.expect_prompt());
     child.write("\x03");
     BOOST_TEST(child.wait() == 130);
     const json::value body = json::parse(server.requests().back().body);
