@@ -1,0 +1,104 @@
+#include "daemon/http/access.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <sys/stat.h>
+
+#include "config/base/log.hpp"
+
+namespace kvasir {
+
+namespace {
+
+constexpr std::size_t kMaxKeyFileBytes = 1 << 20;
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return out;
+}
+
+/// Host without its port: `[::1]:80` and `localhost:80` lose the `:80`.
+std::string_view host_name(std::string_view host) {
+    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+    return host.substr(0, host.find(':'));
+}
+
+bool is_local_name(std::string_view host) {
+    const std::string name = lower(host_name(host));
+    return name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+}
+
+/// Takes as long for a wrong key as for a right one of its length.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+    if (a.size() != b.size()) return false;
+    unsigned difference = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+    return difference == 0;
+}
+
+bool presents_key(const HttpOptions& options, const HttpRequest& request) {
+    constexpr std::string_view kScheme = "bearer ";
+    std::string_view value = request.authorization;
+    if (value.size() < kScheme.size() || lower(value.substr(0, kScheme.size())) != kScheme)
+        return false;
+    value.remove_prefix(kScheme.size());
+    bool found = false;
+    for (const std::string& key : options.api_keys)
+        found = equal_in_constant_time(key, value) || found;
+    return found;
+}
+
+}  // namespace
+
+std::optional<ApiError> check_access(const HttpOptions& options, const HttpRequest& request,
+                                     bool is_health) {
+    if (!request.over_tcp) return std::nullopt;
+    if (!is_local_name(request.host))
+        return ApiError{ErrorKind::misdirected,
+                        fmt::format("Host: \"{}\", expected localhost, 127.0.0.1 or [::1]",
+                                    request.host.substr(0, 128)),
+                        {}};
+    if (is_health || presents_key(options, request)) return std::nullopt;
+    return ApiError{ErrorKind::invalid_api_key,
+                    request.authorization.empty()
+                        ? "Authorization: missing, expected Bearer with a key of this server"
+                        : "Authorization: not a key of this server",
+                    {}};
+}
+
+Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0)
+        return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), std::strerror(errno))};
+    if ((info.st_mode & S_IROTH) != 0)
+        log_warn("key file is readable by everybody", {{"file", path.string()}});
+    if (static_cast<std::uintmax_t>(info.st_size) > kMaxKeyFileBytes)
+        return Error{ErrorCode::too_large,
+                     fmt::format("{}: {} bytes, expected at most {}", path.string(), info.st_size,
+                                 kMaxKeyFileBytes)};
+    std::ifstream file(path);
+    if (!file) return Error{ErrorCode::io, fmt::format("{}: cannot be read", path.string())};
+    std::vector<std::string> keys;
+    std::string line;
+    while (std::getline(file, line)) {
+        std::istringstream words(line);
+        std::string key;
+        if (!(words >> key) || key.starts_with('#')) continue;
+        keys.push_back(std::move(key));
+    }
+    if (keys.empty())
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("{}: no key, expected lines of KEY [DOMAIN]", path.string())};
+    return keys;
+}
+
+}  // namespace kvasir

@@ -1,0 +1,26 @@
+// Who may ask over TCP: bearer keys and the Host header. The Unix socket is guarded by its file's
+// mode.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/http/error_response.hpp"
+#include "daemon/http/exchange.hpp"
+#include "daemon/http/http_options.hpp"
+
+namespace kvasir {
+
+/// nullopt: allowed. /health needs no key. A Host that is not this machine's own name for itself is
+/// refused: a web page that rebinds its name to 127.0.0.1 must not reach the daemon through a
+/// browser.
+std::optional<ApiError> check_access(const HttpOptions& options, const HttpRequest& request,
+                                     bool is_health);
+
+/// Lines of `KEY [DOMAIN]`, `#` begins a comment. Warns of a file that everybody may read.
+/// Errors: io, too_large (1 MiB), invalid_argument (no key).
+Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path);
+
+}  // namespace kvasir

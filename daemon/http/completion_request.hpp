@@ -1,0 +1,59 @@
+// CompletionRequest: the body of POST /v1/completions and /v1/chat/completions, read and checked.
+// Pure: no engine, no tokenizer.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "daemon/engine/generation.hpp"
+#include "daemon/http/error_response.hpp"
+#include "daemon/http/http_options.hpp"
+
+namespace kvasir {
+
+enum class ChatRole { system, user, assistant };
+
+struct ChatMessage {
+    ChatRole role = ChatRole::user;
+    std::string content;
+};
+
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
+struct CompletionRequest {
+    std::vector<Prompt> prompts;        // of a completion: at least one
+    std::vector<ChatMessage> messages;  // of a chat: at least one
+    bool is_chat = false;
+
+    std::optional<std::uint32_t> max_tokens;  // absent in a chat: the rest of the context
+    SamplingOptions sampling;                 // choice is set on submission
+    std::vector<std::string> stop;
+    std::uint32_t n = 1;
+    bool echo = false;
+    bool ignore_eos = false;
+    bool return_tokens = false;
+    bool logprobs = false;
+    std::uint32_t n_top_logprobs = 0;
+    bool stream = false;
+    bool include_usage = false;
+
+    std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }
+};
+
+/// Errors name the field. n_vocab bounds the ids in prompts and logit_bias.
+ApiResult<CompletionRequest> parse_completion_request(std::string_view body,
+                                                      const HttpLimits& limits,
+                                                      std::uint32_t n_vocab);
+ApiResult<CompletionRequest> parse_chat_request(std::string_view body, const HttpLimits& limits,
+                                                std::uint32_t n_vocab);
+
+/// A JSON array of token ids. Errors name param.
+ApiResult<std::vector<TokenId>> parse_token_ids(const boost::json::array& array,
+                                                std::string_view param, std::uint32_t n_vocab);
+
+}  // namespace kvasir

@@ -1,0 +1,38 @@
+// What the readers of completions and chats share. Included by their .cpp files alone.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "daemon/http/completion_request.hpp"
+#include "daemon/http/json_fields.hpp"
+
+namespace kvasir {
+
+using Outcome = std::optional<ApiError>;  // nullopt: fine
+
+/// Reads into target where the field is present.
+template <class Found, class Target>
+Outcome store(ApiResult<std::optional<Found>> found, Target& target) {
+    if (found.has_error()) return std::move(found).error();
+    if (*found) target = static_cast<Target>(**found);
+    return std::nullopt;
+}
+
+/// The first step that fails ends it.
+#define KVASIR_STEP(expr) \
+    if (Outcome outcome = (expr)) return outcome
+
+inline std::string_view text_of(const boost::json::value& value) {
+    return {value.get_string().data(), value.get_string().size()};
+}
+
+/// The fields that both routes have.
+Outcome read_common(const boost::json::object& body, const HttpLimits& limits,
+                    std::uint32_t n_vocab, CompletionRequest& request);
+
+}  // namespace kvasir
