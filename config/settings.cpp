@@ -250,10 +250,10 @@ std::string settings_to_toml(const Settings& settings) {
     for (const auto& [key, value, help] : describe_settings(settings)) {
         const auto dot = key.find('.');
         const std::string in_section = dot == std::string::npos ? "" : key.substr(0, dot);
-        if (in_section != section) text += "\n[" + in_section + "]";
+        if (in_section != section) text += fmt::format("\n[{}]", in_section);
         section = in_section;
-        text += "\n# " + help + "\n" + key.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
-                value + "\n";
+        const std::string name = key.substr(dot == std::string::npos ? 0 : dot + 1);
+        text += fmt::format("\n# {}\n{} = {}\n", help, name, value);
     }
     return text;
 }

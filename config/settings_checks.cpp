@@ -9,6 +9,8 @@ namespace kvasir::settings_detail {
 
 namespace {
 
+constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
+
 /// 127.0.0.0/8, [::1] or localhost, and a port. Anything wider would put the model on the network
 /// with one shared key.
 bool is_loopback_endpoint(std::string_view listen) {
@@ -45,7 +47,6 @@ Result<> check_consistency(const Settings& settings) {
             "model: not set, expected a GGUF file (--model FILE, KVASIR_MODEL, or model = \"FILE\" "
             "in the configuration)");
     }
-    constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
     if (server.socket.size() > kMaxSocketPath) {
         return invalid(fmt::format("server.socket: {} bytes, expected at most {}",
                                    server.socket.size(), kMaxSocketPath));

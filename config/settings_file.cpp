@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fmt/format.h>
 #include <memory>
 #include <optional>
 
@@ -20,7 +21,7 @@ constexpr std::size_t kMaxFileBytes = 1 << 20;
 // `[a.a.a...]` of a megabyte would overflow the stack.
 constexpr int kMaxDotsPerLine = 32;
 
-Error at_line(const std::string& path, std::uint64_t line, Error error) {
+Error at_line(const std::string& path, std::uint64_t line, const Error& error) {
     return {error.code, path + ":" + std::to_string(line) + ": " + error.message};
 }
 
@@ -88,8 +89,8 @@ public:
                 apply(*inner, name + ".");
             } else {
                 note(line, Error{ErrorCode::invalid_argument,
-                                 name + ": found " + type_name(node.type()) +
-                                     ", expected the section [" + name + "]"});
+                                 fmt::format("{0}: found {1}, expected the section [{0}]", name,
+                                             type_name(node.type()))});
             }
         }
     }

@@ -13,6 +13,8 @@ namespace kvasir::settings_detail {
 namespace {
 
 constexpr std::size_t kMaxTextBytes = 4096;
+constexpr std::size_t kShownBytes = 80;
+constexpr std::string_view kHex = "0123456789abcdef";
 
 /// The whole text as a number; not a prefix of it, no sign, no spaces.
 std::optional<std::uint64_t> parse_unsigned(std::string_view text, int base = 10) {
@@ -52,7 +54,6 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 std::string quoted_toml(std::string_view text) {
-    constexpr std::string_view kHex = "0123456789abcdef";
     std::string out = "\"";
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
@@ -142,7 +143,6 @@ bool store_mode(const Mode& mode, std::string_view value) {
 }  // namespace
 
 std::string shown(std::string_view text) {
-    constexpr std::size_t kShownBytes = 80;
     const bool long_text = text.size() > kShownBytes;
     return log_quoted(text.substr(0, kShownBytes)) + (long_text ? "..." : "");
 }

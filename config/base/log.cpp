@@ -127,8 +127,8 @@ std::size_t utf8_length(std::string_view text) {
 
 }  // namespace
 
-LogField::LogField(std::string_view key_, double value_)
-    : key(key_), value(fmt::format("{:.6g}", value_)) {}
+LogField::LogField(std::string_view field, double content)
+    : key(field), value(fmt::format("{:.6g}", content)) {}
 
 std::string log_quoted(std::string_view value) {
     const auto is_plain = [](char c) {

@@ -16,14 +16,15 @@ enum class LogLevel { trace, debug, info, warn, error, off };
 /// One key=value of a line. Keys are literals in the code; values may be anything, also hostile
 /// bytes.
 struct LogField {
-    LogField(std::string_view key_, std::string value_) : key(key_), value(std::move(value_)) {}
-    LogField(std::string_view key_, std::string_view value_) : key(key_), value(value_) {}
-    LogField(std::string_view key_, const char* value_) : key(key_), value(value_) {}
-    LogField(std::string_view key_, bool value_) : key(key_), value(value_ ? "true" : "false") {}
+    LogField(std::string_view field, std::string content) : key(field), value(std::move(content)) {}
+    LogField(std::string_view field, std::string_view content) : key(field), value(content) {}
+    LogField(std::string_view field, const char* content) : key(field), value(content) {}
+    LogField(std::string_view field, bool content)
+        : key(field), value(content ? "true" : "false") {}
     template <class T>
-    requires(std::integral<T> && !std::same_as<T, bool>) LogField(std::string_view key_, T value_)
-        : key(key_), value(std::to_string(value_)) {}
-    LogField(std::string_view key_, double value_);  // up to six significant digits
+    requires(std::integral<T> && !std::same_as<T, bool>) LogField(std::string_view field, T content)
+        : key(field), value(std::to_string(content)) {}
+    LogField(std::string_view field, double content);  // up to six significant digits
 
     std::string_view key;
     std::string value;
