@@ -1,0 +1,75 @@
+#include "vk_kernels/buffer.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "vk_kernels/vk_check.hpp"
+
+namespace kvasir::gpu {
+
+Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain domain) {
+    Buffer result;
+    const VkBufferCreateInfo info{.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                  .size = bytes,
+                                  .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                           VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                  .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
+    VkBuffer buffer = VK_NULL_HANDLE;
+    KVASIR_TRY_VOID(check(vkCreateBuffer(device.handle(), &info, nullptr, &buffer), "vkCreateBuffer"));
+    result.buffer_ = {device.handle(), buffer};
+
+    VkMemoryRequirements needs{};
+    vkGetBufferMemoryRequirements(device.handle(), buffer, &needs);
+    VkMemoryPropertyFlags wanted = 0;
+    VkMemoryPropertyFlags preferred = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    if (domain != BufferDomain::device) {
+        wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+        preferred = domain == BufferDomain::readback ? wanted | VK_MEMORY_PROPERTY_HOST_CACHED_BIT : wanted;
+    }
+    KVASIR_TRY(const std::uint32_t type, device.find_memory_type(needs.memoryTypeBits, wanted, preferred));
+    const VkMemoryAllocateInfo allocate{
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
+    VkDeviceMemory memory = VK_NULL_HANDLE;
+    auto allocated = check(vkAllocateMemory(device.handle(), &allocate, nullptr, &memory), "vkAllocateMemory");
+    if (allocated.has_error()) {
+        return Error{allocated.error().code, fmt::format("{} ({} bytes asked for, {} bytes taken before)",
+                                                         allocated.error().message, needs.size, device.allocated_bytes())};
+    }
+    result.memory_ = {device.handle(), memory};
+    result.device_ = &device;
+    result.bytes_ = bytes;
+    result.allocated_ = needs.size;
+    device.count_allocation(static_cast<std::int64_t>(needs.size));
+    KVASIR_TRY_VOID(check(vkBindBufferMemory(device.handle(), buffer, memory, 0), "vkBindBufferMemory"));
+    if (domain != BufferDomain::device) {
+        void* address = nullptr;
+        KVASIR_TRY_VOID(check(vkMapMemory(device.handle(), memory, 0, VK_WHOLE_SIZE, 0, &address), "vkMapMemory"));
+        result.mapped_ = {static_cast<std::byte*>(address), static_cast<std::size_t>(bytes)};
+    }
+    return result;
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : device_(std::exchange(other.device_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      allocated_(std::exchange(other.allocated_, 0)),
+      mapped_(std::exchange(other.mapped_, {})),
+      memory_(std::move(other.memory_)),
+      buffer_(std::move(other.buffer_)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(allocated_, other.allocated_);
+    std::swap(mapped_, other.mapped_);
+    std::swap(memory_, other.memory_);
+    std::swap(buffer_, other.buffer_);
+    return *this;
+}
+
+Buffer::~Buffer() {
+    if (device_ != nullptr) device_->count_allocation(-static_cast<std::int64_t>(allocated_));
+}
+
+}  // namespace kvasir::gpu

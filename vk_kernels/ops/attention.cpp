@@ -1,0 +1,78 @@
+#include "vk_kernels/ops/attention.hpp"
+
+#include <algorithm>
+
+#include "config/base/check.hpp"
+#include "spv/attention_merge.h"
+#include "spv/attention_paged.h"
+#include "spv/attention_paged_shuffle.h"
+
+namespace kvasir::gpu {
+namespace {
+
+constexpr std::uint32_t kMergeThreads = 64;
+constexpr std::uint32_t kMaxRows = 4;  // query rows a workgroup keeps in registers
+
+}  // namespace
+
+Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale)
+    : device_(&device), heads_(heads), open_format_(open_format), score_scale_(score_scale) {
+    const DeviceLimits& limits = device.limits();
+    shuffle_ = limits.has_fixed_subgroup &&
+               (limits.subgroup_size == 8 || limits.subgroup_size == 16 || limits.subgroup_size == 32);
+    lanes_ = shuffle_ ? limits.subgroup_size : shared::kPageTokens;
+    heads_per_group_ = std::min(heads.n_heads / heads.n_kv_heads, kMaxRows);
+    tile_tokens_ = kMaxRows / heads_per_group_;
+}
+
+Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
+    const std::tuple key(formats.keys, formats.values, n_slabs);
+    if (kernels_.contains(key)) return {};
+    const std::span<const std::uint32_t> spirv = shuffle_ ? std::span<const std::uint32_t>(attention_paged_shuffle_spv)
+                                                          : std::span<const std::uint32_t>(attention_paged_spv);
+    const auto create = [&](std::uint32_t tokens) {
+        return AttentionKernel::create(*device_, "attention_paged", spirv,
+                                       {lanes_, heads_.head_dim, heads_per_group_, tokens, formats.keys, formats.values,
+                                        open_format_, n_slabs});
+    };
+    Variants variants;
+    KVASIR_TRY(variants.single, create(1));
+    KVASIR_TRY(variants.many, create(tile_tokens_));
+    kernels_.emplace(key, std::move(variants));
+    if (kernels_.size() == 1) {
+        KVASIR_TRY(merge_, MergeKernel::create(*device_, "attention_merge", attention_merge_spv, {heads_.head_dim, kMergeThreads}));
+    }
+    return {};
+}
+
+std::uint64_t Attention::partial_bytes(std::uint32_t n_rows, std::uint32_t max_splits) const {
+    return std::uint64_t{n_rows} * heads_.n_heads * max_splits * (heads_.head_dim + 2) * 4;
+}
+
+std::uint32_t Attention::splits_apart(std::uint32_t n_tiles, std::uint32_t most_splits) const {
+    constexpr std::uint32_t kEnoughWorkgroups = 256;  // about two a core of a large GPU
+    if (device_->limits().is_cpu || most_splits < 2) return 0;
+    return n_tiles * heads_.n_kv_heads < kEnoughWorkgroups ? most_splits : 0;
+}
+
+void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work, const Slice& partials,
+                       const Slice& out) const {
+    const auto found = kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs});
+    KVASIR_CHECK(found != kernels_.end(), "attention: formats are prepared before they are recorded");
+    const AttentionKernel& kernel = work.single_tokens ? found->second.single : found->second.many;
+    const std::uint32_t n_rep = heads_.n_heads / heads_.n_kv_heads;
+    const std::uint32_t chunks = (n_rep + heads_per_group_ - 1) / heads_per_group_;
+    const shared::AttentionPush push{.n_heads = heads_.n_heads,
+                                     .n_kv_heads = heads_.n_kv_heads,
+                                     .pages_per_slab = kv.pages_per_slab,
+                                     .max_splits = work.max_splits,
+                                     .score_scale = score_scale_};
+    kernel.record(recorder, {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0], kv.slabs[1], kv.slabs[2], kv.slabs[3]},
+                  push, {.x = work.n_tiles, .y = heads_.n_kv_heads * chunks, .z = std::max(work.max_splits, 1U)});
+    if (work.max_splits == 0) return;
+    const shared::AttentionMergePush merge{.n_rows = work.n_rows, .n_heads = heads_.n_heads, .max_splits = work.max_splits};
+    const std::uint32_t n = work.n_rows * heads_.n_heads * heads_.head_dim;
+    merge_.record(recorder, {work.merge_rows, partials, out}, merge, {.x = (n + kMergeThreads - 1) / kMergeThreads});
+}
+
+}  // namespace kvasir::gpu

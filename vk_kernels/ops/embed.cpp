@@ -1,0 +1,33 @@
+#include "vk_kernels/ops/embed.hpp"
+
+#include "config/base/check.hpp"
+#include "spv/embed.h"
+
+namespace kvasir::gpu {
+namespace {
+constexpr std::uint32_t kThreads = 64;
+}
+
+Result<> Embed::prepare(std::uint32_t format) {
+    if (kernels_.contains(format)) return {};
+    KVASIR_TRY(EmbedKernel kernel, EmbedKernel::create(*device_, "embed", embed_spv, {format, kThreads}));
+    kernels_.emplace(format, std::move(kernel));
+    return {};
+}
+
+void Embed::record(Recorder& recorder, const Matrix& table, const Slice& tokens, const Slice& y,
+                   std::uint32_t n_tokens) const {
+    const auto found = kernels_.find(table.format);
+    KVASIR_CHECK(found != kernels_.end(), "embed: a format is prepared before it is recorded");
+    const std::uint32_t n = n_tokens * (table.n_cols / 8);
+    for (const Matrix::Part& part : table.parts) {
+        const shared::EmbedPush push{.n_cols = table.n_cols,
+                                     .n_tokens = n_tokens,
+                                     .first_row = part.first_row,
+                                     .n_rows = part.n_rows,
+                                     .scales_offset = part.scales_offset};
+        found->second.record(recorder, {part.buffer.slice(), tokens, y}, push, {.x = (n + kThreads - 1) / kThreads});
+    }
+}
+
+}  // namespace kvasir::gpu

@@ -1,0 +1,40 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// One invocation: one channel of one head of one row whose splits were computed apart.
+#include "vk_kernels/shared/attention_paged.h"
+
+layout(constant_id = kMergeSpecHeadDim) const uint kHeadDim = 64;
+layout(local_size_x_id = kMergeSpecThreads) in;
+layout(push_constant) uniform Push { AttentionMergePush pc; };
+layout(binding = kMergeRows) readonly buffer Rows { uvec2 rows[]; };
+layout(binding = kMergePartials) readonly buffer Partials { float partials[]; };
+layout(binding = kMergeOut) writeonly buffer Out { float y[]; };
+
+void main() {
+    uint i = gl_GlobalInvocationID.x;
+    if (i >= pc.n_rows * pc.n_heads * kHeadDim) return;
+    uint c = i % kHeadDim;
+    uint head = i / kHeadDim % pc.n_heads;
+    uvec2 row = rows[i / kHeadDim / pc.n_heads];
+    if (row.y < 2) return;
+    uint at = (row.x * pc.n_heads + head) * pc.max_splits * (kHeadDim + 2);
+    float m = partials[at + kHeadDim];
+    precise float l = partials[at + kHeadDim + 1];
+    precise float o = partials[at + c];
+    for (uint s = 1; s < row.y; ++s) {
+        at += kHeadDim + 2;
+        float split_m = partials[at + kHeadDim];
+        float new_m = max(m, split_m);
+        precise float before = exp(m - new_m);
+        precise float now = exp(split_m - new_m);
+        precise float l_before = l * before;
+        precise float l_now = partials[at + kHeadDim + 1] * now;
+        l = l_before + l_now;
+        precise float o_before = o * before;
+        precise float o_now = partials[at + c] * now;
+        o = o_before + o_now;
+        m = new_m;
+    }
+    precise float result = o / l;
+    y[(row.x * pc.n_heads + head) * kHeadDim + c] = result;
+}

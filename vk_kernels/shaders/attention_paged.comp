@@ -1,0 +1,351 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// One workgroup: one tile of query tokens, kHeads query heads of one kv head, all pages (or one split of them).
+// A lane owns keys lane, lane + kLanes, ... of a page while scoring, and channels lane, lane + kLanes, ... of the output.
+#include "config/base/half_bits.h"
+#include "quant/shared/kv_format.h"
+#include "vk_kernels/shared/attention_paged.h"
+
+layout(local_size_x_id = kAttentionSpecLanes) in;
+layout(constant_id = kAttentionSpecHeadDim) const uint kHeadDim = 64;
+layout(constant_id = kAttentionSpecHeads) const uint kHeads = 1;
+layout(constant_id = kAttentionSpecTokens) const uint kTokens = 1;
+layout(constant_id = kAttentionSpecKeyFormat) const uint kKeyFormat = kKvF16;
+layout(constant_id = kAttentionSpecValueFormat) const uint kValueFormat = kKvF16;
+layout(constant_id = kAttentionSpecOpenFormat) const uint kOpenFormat = kKvF16;
+layout(constant_id = kAttentionSpecSlabs) const uint kSlabs = 1;
+
+const uint kLanes = gl_WorkGroupSize.x;
+const uint kRows = kHeads * kTokens;
+const uint kKeys = kPageTokens / kLanes;                     // keys a lane
+const uint kBlocks = (kHeadDim + kLanes - 1) / kLanes;       // channels a lane
+const uint kGroups = kHeadDim < 64 ? 1 : kHeadDim / 32;      // kv_groups()
+const uint kSlots = kRows * kKeys;
+#include "vk_kernels/shaders/lanes.glsl"
+
+layout(push_constant) uniform Push { AttentionPush pc; };
+layout(binding = kAttentionQ) readonly buffer Q { float q[]; };
+layout(binding = kAttentionTiles) readonly buffer Tiles { uint tiles[]; };
+layout(binding = kAttentionTable) readonly buffer Table { uint table[]; };
+layout(binding = kAttentionOpen) readonly buffer Open { uint open_words[]; };
+layout(binding = kAttentionOut) writeonly buffer Out { float y[]; };
+layout(binding = kAttentionPartials) writeonly buffer Partials { float partials[]; };
+layout(binding = kAttentionPages0) readonly buffer Pages0 { uint pages0[]; };
+layout(binding = kAttentionPages1) readonly buffer Pages1 { uint pages1[]; };
+layout(binding = kAttentionPages2) readonly buffer Pages2 { uint pages2[]; };
+layout(binding = kAttentionPages3) readonly buffer Pages3 { uint pages3[]; };
+
+uint tile_first_row, tile_rows, tile_first_token;
+uint kv_head, first_head;
+uint slab;
+
+float m[kRows];                    // running maximum
+float l[kRows];                    // this lane's share of the sum of weights
+float o[kRows][kBlocks];           // weighted sum of codes, this lane's channels
+float zeros[kRows][kGroups];       // this lane's share of the weighted sum of zeros
+float merged_m[kRows], merged_l[kRows], merged_o[kRows][kBlocks];
+
+uint load_word(bool own, uint at) {
+    if (own) return open_words[at];
+    if (kSlabs == 1) return pages0[at];
+    switch (slab) {
+        case 0: return pages0[at];
+        case 1: return pages1[at];
+        case 2: return pages2[at];
+        default: return pages3[at];
+    }
+}
+
+uint row_token(uint r) { return min(r / kHeads, tile_rows - 1); }  // rows past the tile repeat the last one
+uint row_head(uint r) { return min(first_head + r % kHeads, (kv_head + 1) * (pc.n_heads / pc.n_kv_heads) - 1); }
+uint row_at(uint r) { return ((tile_first_row + row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
+
+float lane_max(float value) {
+#ifdef KVASIR_SUBGROUP_SHUFFLE
+    for (uint step = 1; step < kLanes; step *= 2) value = max(value, subgroupShuffleXor(value, step));
+    return value;
+#else
+    put(0, value);
+    ready();
+    float best = get(0, 0);
+    for (uint i = 1; i < kLanes; ++i) best = max(best, get(0, i));
+    return best;
+#endif
+}
+
+float lane_sum(uint slot) {  // of what was put there, in lane order
+    precise float sum = get(slot, 0);
+    for (uint i = 1; i < kLanes; ++i) sum = sum + get(slot, i);
+    return sum;
+}
+
+// Eight neighbouring channels from c of key token j, codes unscaled.
+void load_keys(bool own, uint format, uint base, uint c, uint j, out float k[8]) {
+    if (format == kKvF32) {
+        for (uint e = 0; e < 8; ++e) k[e] = uintBitsToFloat(load_word(own, base + (c + e) * kPageTokens + j));
+    } else if (format == kKvF16) {
+        for (uint e = 0; e < 4; ++e) {
+            vec2 pair = unpackHalf2x16(load_word(own, base + (c / 2 + e) * kPageTokens + j));
+            k[2 * e] = pair.x;
+            k[2 * e + 1] = pair.y;
+        }
+    } else if (format == kKvInt8) {
+        for (uint e = 0; e < 2; ++e) {
+            uint w = load_word(own, base + (c / 4 + e) * kPageTokens + j);
+            for (uint b = 0; b < 4; ++b) k[4 * e + b] = float((w >> (8 * b)) & 255u);
+        }
+    } else {
+        uint w = load_word(own, base + c / 8 * kPageTokens + j);
+        for (uint b = 0; b < 8; ++b) k[b] = float((w >> (4 * b)) & 15u);
+    }
+}
+
+void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
+    const bool quantized = kv_is_quantized(format);
+    precise float zero_dot[kRows];
+    for (uint r = 0; r < kRows; ++r) {
+        zero_dot[r] = 0.0;
+        for (uint i = 0; i < kKeys; ++i) s[r][i] = 0.0;
+    }
+    for (uint first = 0; first < kHeadDim; first += kLanes) {
+        uint c = first + LANE;
+        bool inside = kHeadDim % kLanes == 0 || c < kHeadDim;
+        c = inside ? c : kHeadDim - 1;
+        vec2 pair = vec2(1.0, 0.0);
+        if (quantized) pair = unpackHalf2x16(load_word(own, base + kv_key_code_words(format, kHeadDim) + c));
+        for (uint r = 0; r < kRows; ++r) {
+            precise float value = inside ? q[row_at(r) + c] : 0.0;
+            if (quantized) {
+                zero_dot[r] = fma(value, pair.y, zero_dot[r]);
+                value = value * pair.x;
+            }
+            put(r, value);
+        }
+        ready();
+        for (uint octet = 0; octet < kLanes; octet += 8) {
+            if (first + octet >= kHeadDim) break;
+            float k[kKeys][8];
+            for (uint i = 0; i < kKeys; ++i) load_keys(own, format, base, first + octet, LANE + i * kLanes, k[i]);
+            for (uint r = 0; r < kRows; ++r)
+                for (uint e = 0; e < 8; ++e) {
+                    float value = get(r, octet + e);
+                    for (uint i = 0; i < kKeys; ++i) {
+                        precise float sum = fma(value, k[i][e], s[r][i]);
+                        s[r][i] = sum;
+                    }
+                }
+        }
+    }
+    if (quantized) {
+        for (uint r = 0; r < kRows; ++r) put(r, zero_dot[r]);
+        ready();
+    }
+    for (uint r = 0; r < kRows; ++r) {
+        float zero = quantized ? lane_sum(r) : 0.0;
+        for (uint i = 0; i < kKeys; ++i) {
+            precise float scaled = (s[r][i] + zero) * pc.score_scale;
+            s[r][i] = scaled;
+        }
+    }
+}
+
+// Scores become weights; what was summed before is rescaled to the new maximum.
+void weigh(bool own, bool first_page, inout float s[kRows][kKeys]) {
+    for (uint r = 0; r < kRows; ++r) {
+        uint last = tile_first_token + row_token(r);
+        float best = -3.0e38;
+        for (uint i = 0; i < kKeys; ++i)
+            best = !own || LANE + i * kLanes <= last ? max(best, s[r][i]) : best;
+        best = lane_max(best);
+        float new_m = first_page ? best : max(m[r], best);
+        precise float rescale = first_page ? 0.0 : exp(m[r] - new_m);
+        m[r] = new_m;
+        precise float sum = first_page ? 0.0 : l[r] * rescale;
+        for (uint i = 0; i < kKeys; ++i) {
+            precise float weight = exp(s[r][i] - new_m);
+            s[r][i] = !own || LANE + i * kLanes <= last ? weight : 0.0;
+            sum = sum + s[r][i];
+        }
+        l[r] = sum;
+        for (uint b = 0; b < kBlocks; ++b) {
+            precise float scaled = first_page ? 0.0 : o[r][b] * rescale;
+            o[r][b] = scaled;
+        }
+        for (uint g = 0; g < kGroups; ++g) {
+            precise float scaled = first_page ? 0.0 : zeros[r][g] * rescale;
+            zeros[r][g] = scaled;
+        }
+    }
+}
+
+// Adds the weighted values of one group of channels; p holds weights, scaled where the format has scales.
+void add_group(bool own, uint format, uint base, uint begin, uint end, float p[kRows][kKeys]) {
+    const uint pack = kv_is_quantized(format) ? kv_pack(format) : 1;  // tokens a word
+    for (uint r = 0; r < kRows; ++r)
+        for (uint i = 0; i < kKeys; ++i) put(r * kKeys + i, p[r][i]);
+    ready();
+    for (uint j = 0; j < kPageTokens; j += pack) {
+        uint words[kBlocks];
+        for (uint b = 0; b < kBlocks; ++b) {
+            if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
+            uint c = min(b * kLanes + LANE, kHeadDim - 1);
+            uint at = format == kKvF32   ? j * kHeadDim + c
+                      : format == kKvF16 ? (j * kHeadDim + c) / 2
+                                         : j / pack * kHeadDim + c;
+            words[b] = load_word(own, base + at);
+        }
+        for (uint e = 0; e < pack; ++e) {
+            uint key = (j + e) / kLanes;
+            uint lane = (j + e) % kLanes;
+            float v[kBlocks];
+            for (uint b = 0; b < kBlocks; ++b) {
+                if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
+                uint w = words[b];
+                if (format == kKvF32) {
+                    v[b] = uintBitsToFloat(w);
+                } else if (format == kKvF16) {
+                    vec2 pair = unpackHalf2x16(w);
+                    v[b] = (LANE & 1) == 0 ? pair.x : pair.y;
+                } else {
+                    v[b] = float((w >> (e * (32 / pack))) & (format == kKvInt8 ? 255u : 15u));
+                }
+            }
+            for (uint r = 0; r < kRows; ++r) {
+                float weight = get(r * kKeys + key, lane);
+                bool visible = !own || j + e <= tile_first_token + row_token(r);
+                for (uint b = 0; b < kBlocks; ++b) {
+                    if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
+                    bool inside = b * kLanes >= begin && (b + 1) * kLanes <= end;
+                    uint c = b * kLanes + LANE;
+                    precise float sum = fma(weight, v[b], o[r][b]);
+                    o[r][b] = visible && (inside || (c >= begin && c < end)) ? sum : o[r][b];
+                }
+            }
+        }
+    }
+}
+
+void add_values(bool own, uint format, uint base, float p[kRows][kKeys]) {
+    if (!kv_is_quantized(format)) {
+        add_group(own, format, base, 0, kHeadDim, p);
+        return;
+    }
+    for (uint g = 0; g < kGroups; ++g) {
+        float scaled[kRows][kKeys];
+        for (uint i = 0; i < kKeys; ++i) {
+            uint at = base + kv_key_code_words(format, kHeadDim) + g * kPageTokens + LANE + i * kLanes;
+            vec2 pair = unpackHalf2x16(load_word(own, at));
+            for (uint r = 0; r < kRows; ++r) {
+                precise float weight = p[r][i] * pair.x;
+                scaled[r][i] = weight;
+                precise float zero = fma(p[r][i], pair.y, zeros[r][g]);
+                zeros[r][g] = zero;
+            }
+        }
+        uint begin = kHeadDim / 8 * g / kGroups * 8;  // kv_group_begin()
+        uint end = kHeadDim / 8 * (g + 1) / kGroups * 8;
+        add_group(own, format, base, begin, end, scaled);
+    }
+}
+
+void visit(bool own, bool first_page, uint key_format, uint value_format, uint page_at) {
+    float s[kRows][kKeys];
+    score(own, key_format, page_at + kv_key_base(key_format, kHeadDim, kv_head), s);
+    weigh(own, first_page, s);
+    add_values(own, value_format, page_at + kv_value_base(key_format, value_format, pc.n_kv_heads, kHeadDim, kv_head), s);
+}
+
+// Lanes' shares become whole: l and o are complete after this.
+void finish_split() {
+    for (uint r = 0; r < kRows; ++r) put(r, l[r]);
+    ready();
+    for (uint r = 0; r < kRows; ++r) l[r] = lane_sum(r);
+    if (!kv_is_quantized(kValueFormat)) return;
+    for (uint g = 0; g < kGroups; ++g) {
+        uint begin = kHeadDim / 8 * g / kGroups * 8;
+        uint end = kHeadDim / 8 * (g + 1) / kGroups * 8;
+        for (uint r = 0; r < kRows; ++r) put(r, zeros[r][g]);
+        ready();
+        for (uint r = 0; r < kRows; ++r) {
+            float zero = lane_sum(r);
+            for (uint b = 0; b < kBlocks; ++b) {
+                uint c = b * kLanes + LANE;
+                precise float sum = o[r][b] + zero;
+                o[r][b] = c >= begin && c < end ? sum : o[r][b];
+            }
+        }
+    }
+}
+
+void merge_split(bool first) {
+    for (uint r = 0; r < kRows; ++r) {
+        float new_m = first ? m[r] : max(merged_m[r], m[r]);
+        precise float before = first ? 0.0 : exp(merged_m[r] - new_m);
+        precise float now = exp(m[r] - new_m);
+        precise float sum_before = merged_l[r] * before;
+        precise float sum_now = l[r] * now;
+        precise float sum = sum_before + sum_now;
+        merged_l[r] = first ? l[r] : sum;
+        merged_m[r] = new_m;
+        for (uint b = 0; b < kBlocks; ++b) {
+            precise float o_before = merged_o[r][b] * before;
+            precise float o_now = o[r][b] * now;
+            precise float both = o_before + o_now;
+            merged_o[r][b] = first ? o[r][b] : both;
+        }
+    }
+}
+
+void main() {
+    const uint tile = gl_WorkGroupID.x * kAttentionTileWords;
+    tile_first_row = tiles[tile];
+    tile_rows = tiles[tile + 1];
+    const uint table_offset = tiles[tile + 2];
+    const uint n_sealed = tiles[tile + 3];
+    const uint open_slot = tiles[tile + 4];
+    tile_first_token = tiles[tile + 5];
+    const uint n_rep = pc.n_heads / pc.n_kv_heads;
+    const uint n_chunks = (n_rep + kHeads - 1) / kHeads;
+    kv_head = gl_WorkGroupID.y / n_chunks;
+    first_head = kv_head * n_rep + gl_WorkGroupID.y % n_chunks * kHeads;
+
+    const uint n_splits = n_sealed / kSplitPages + 1;
+    const bool apart = pc.max_splits > 0;
+    if (apart && gl_WorkGroupID.z >= n_splits) return;
+    const uint split_begin = apart ? gl_WorkGroupID.z : 0;
+    const uint split_end = apart ? split_begin + 1 : n_splits;
+    const uint page_words = kv_page_words(kKeyFormat, kValueFormat, pc.n_kv_heads, kHeadDim);
+    for (uint split = split_begin; split < split_end; ++split) {
+        const uint begin = split * kSplitPages;
+        const uint end = min(begin + kSplitPages, n_sealed);
+        for (uint p = begin; p < end; ++p) {
+            uint page = table[table_offset + p];
+            slab = page / pc.pages_per_slab;
+            visit(false, p == begin, kKeyFormat, kValueFormat, page % pc.pages_per_slab * page_words);
+        }
+        if (split + 1 == n_splits) {
+            visit(true, begin == n_sealed, kOpenFormat, kOpenFormat,
+                  open_slot * kv_page_words(kOpenFormat, kOpenFormat, pc.n_kv_heads, kHeadDim));
+        }
+        finish_split();
+        merge_split(split == split_begin);
+    }
+    for (uint r = 0; r < kRows; ++r) {
+        if (r / kHeads >= tile_rows || gl_WorkGroupID.y % n_chunks * kHeads + r % kHeads >= n_rep) continue;
+        for (uint b = 0; b < kBlocks; ++b) {
+            uint c = b * kLanes + LANE;
+            if (c >= kHeadDim) continue;
+            if (apart && n_splits > 1) {
+                uint at = ((tile_first_row + r / kHeads) * pc.n_heads + first_head + r % kHeads) * pc.max_splits + split_begin;
+                partials[at * (kHeadDim + 2) + c] = merged_o[r][b];
+                if (c == 0) {
+                    partials[at * (kHeadDim + 2) + kHeadDim] = merged_m[r];
+                    partials[at * (kHeadDim + 2) + kHeadDim + 1] = merged_l[r];
+                }
+            } else {
+                precise float result = merged_o[r][b] / merged_l[r];
+                y[row_at(r) + c] = result;
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#ifdef KVASIR_SUBGROUP_SHUFFLE
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+// One workgroup: one tile of 32 rows by kTokens tokens, over all of K.
+#include "quant/shared/quant_format.h"
+#include "vk_kernels/shared/mat_mul.h"
+
+layout(constant_id = kMatMulSpecFormat) const uint kFormat = 0;
+layout(constant_id = kMatMulSpecRowLanes) const uint kRowLanes = 32;
+layout(constant_id = kMatMulSpecSegLanes) const uint kSegLanes = 1;
+layout(constant_id = kMatMulSpecRows) const uint kRows = 1;
+layout(constant_id = kMatMulSpecTokens) const uint kTokens = 1;
+layout(constant_id = kMatMulSpecEpilogue) const uint kEpilogue = 0;
+layout(constant_id = kMatMulSpecNorm) const uint kNorm = 0;
+layout(constant_id = kMatMulSpecBias) const uint kBias = 0;
+layout(local_size_x_id = kMatMulSpecThreads) in;
+
+layout(push_constant) uniform Push { MatMulPush pc; };
+layout(binding = kMatMulWeights) readonly buffer Weights { uint w[]; };
+layout(binding = kMatMulX) readonly buffer X { float x[]; };
+layout(binding = kMatMulY) buffer Y { float y[]; };
+layout(binding = kMatMulNorm) readonly buffer Norm { float norm[]; };
+layout(binding = kMatMulBias) readonly buffer Bias { float bias[]; };
+
+#include "vk_kernels/shaders/decode/weights.glsl"
+
+const uint kThreads = gl_WorkGroupSize.x;
+shared float squares[kTokens][kNormPartials];
+shared float segments[kSegLanes][kRows * kTokens][kRowLanes];
+
+uint x_at[kTokens];       // first column of each token's row
+float inverse[kTokens];   // of the root mean square, with a fused norm
+float total[kRows][kTokens];
+
+void find_inverses() {
+    for (uint i = gl_LocalInvocationID.x; i < kTokens * kNormPartials; i += kThreads) {
+        uint t = i / kNormPartials;
+        uint row = min(gl_WorkGroupID.y * kTokens + t, pc.n_tokens - 1) * pc.n_cols;
+        precise float sum = 0.0;
+        for (uint k = i % kNormPartials; k < pc.n_cols; k += kNormPartials) sum = fma(x[row + k], x[row + k], sum);
+        squares[t][i % kNormPartials] = sum;
+    }
+    barrier();
+    for (uint t = 0; t < kTokens; ++t) {
+        precise float sum = 0.0;
+        for (uint p = 0; p < kNormPartials; ++p) sum = sum + squares[t][p];
+        precise float mean = sum / float(pc.n_cols) + pc.norm_eps;
+        precise float root = 1.0 / sqrt(mean);
+        inverse[t] = root;
+    }
+}
+
+float load_x(uint t, uint k) {
+    precise float value = x[x_at[t] + k];
+    if (kNorm != 0) {
+        value = value * inverse[t];
+        value = value * norm[k];
+    }
+    return value;
+}
+
+// One segment of every row and token: sum[r][t] = sum of w[r, k] x[t, k], k from begin to end.
+void sum_segment(uint codes_at[kRows], uint scales_at[kRows], uint begin, uint end, out float sum[kRows][kTokens]) {
+    for (uint r = 0; r < kRows; ++r)
+        for (uint t = 0; t < kTokens; ++t) sum[r][t] = 0.0;
+    float scale[kRows];
+    for (uint k = begin; k < end; k += 8) {
+        if (k % 32 == 0)
+            for (uint r = 0; r < kRows; ++r) scale[r] = decode_scale(scales_at[r], k);
+        vec4 low[kRows], high[kRows];
+        for (uint r = 0; r < kRows; ++r) decode_octet(codes_at[r], k, scale[r], low[r], high[r]);
+#ifdef KVASIR_SUBGROUP_SHUFFLE
+        float mine[kTokens];  // each lane loads one of the eight columns
+        for (uint t = 0; t < kTokens; ++t) mine[t] = load_x(t, k + gl_SubgroupInvocationID % 8);
+#endif
+        for (uint t = 0; t < kTokens; ++t)
+            for (uint e = 0; e < 8; ++e) {
+#ifdef KVASIR_SUBGROUP_SHUFFLE
+                float value = subgroupShuffle(mine[t], e);
+#else
+                float value = load_x(t, k + e);
+#endif
+                for (uint r = 0; r < kRows; ++r) {
+                    precise float next = fma(e < 4 ? low[r][e % 4] : high[r][e % 4], value, sum[r][t]);
+                    sum[r][t] = next;
+                }
+            }
+    }
+}
+
+void add_segment(float sum[kRows][kTokens]) {
+    for (uint r = 0; r < kRows; ++r)
+        for (uint t = 0; t < kTokens; ++t) {
+            precise float next = total[r][t] + sum[r][t];
+            total[r][t] = next;
+        }
+}
+
+void add_segments_of_lanes(uint row_lane, uint seg_lane, uint first, uint n, float sum[kRows][kTokens]) {
+    for (uint i = 0; i < kRows * kTokens; ++i) segments[seg_lane][i][row_lane] = sum[i / kTokens][i % kTokens];
+    barrier();
+    for (uint s = 0; s < kSegLanes; ++s) {
+        if (first + s >= n) break;
+        float part[kRows][kTokens];
+        for (uint i = 0; i < kRows * kTokens; ++i) part[i / kTokens][i % kTokens] = segments[s][i][row_lane];
+        add_segment(part);
+    }
+    barrier();
+}
+
+void store(uint row, uint r, uint token, uint t) {
+    uint column = pc.y_first + (kEpilogue == kEpilogueSiluMul ? row / kRowTile * kGateRows + row % kRowTile : row);
+    uint at = token * pc.y_stride + column;
+    precise float value = total[r][t];
+    if (kBias != 0) value = value + bias[row];
+    if (kEpilogue == kEpilogueAdd) value = y[at] + value;
+    if (kEpilogue == kEpilogueSiluMul) {
+        precise float gate = value / (1.0 + exp(-value));
+        value = gate * total[min(r + kRows / 2, kRows - 1)][t];
+    }
+    y[at] = value;
+}
+
+void main() {
+    const uint row_lane = gl_LocalInvocationID.x % kRowLanes;
+    const uint seg_lane = gl_LocalInvocationID.x / kRowLanes;
+    const uint first_row = gl_WorkGroupID.x * kRowTile + row_lane;
+    const uint first_token = gl_WorkGroupID.y * kTokens;
+    for (uint t = 0; t < kTokens; ++t) x_at[t] = min(first_token + t, pc.n_tokens - 1) * pc.n_cols;
+    if (kNorm != 0) find_inverses();
+
+    uint codes_at[kRows], scales_at[kRows];
+    for (uint r = 0; r < kRows; ++r) {
+        codes_at[r] = weight_codes_at(kFormat, pc.n_cols, first_row + r * kRowLanes);
+        scales_at[r] = pc.scales_offset + weight_scales_at(pc.n_cols, first_row + r * kRowLanes);
+        for (uint t = 0; t < kTokens; ++t) total[r][t] = 0.0;
+    }
+    const uint n_segments = (pc.n_cols + kSegmentColumns - 1) / kSegmentColumns;
+    for (uint s = 0; s < n_segments; s += kSegLanes) {
+        uint begin = (s + seg_lane) * kSegmentColumns;
+        uint end = min(begin + kSegmentColumns, pc.n_cols);
+        float sum[kRows][kTokens];
+        sum_segment(codes_at, scales_at, begin, end, sum);
+        if (kSegLanes == 1) {
+            add_segment(sum);
+        } else {
+            add_segments_of_lanes(row_lane, seg_lane, s, n_segments, sum);
+        }
+    }
+    if (seg_lane != 0) return;
+    const uint n_stored = kEpilogue == kEpilogueSiluMul ? kRows / 2 : kRows;
+    for (uint r = 0; r < n_stored; ++r) {
+        uint row = first_row + r * kRowLanes;
+        uint last = row + (kEpilogue == kEpilogueSiluMul ? kGateRows : 0);
+        if (last >= pc.n_rows) continue;
+        for (uint t = 0; t < kTokens; ++t)
+            if (first_token + t < pc.n_tokens) store(row, r, first_token + t, t);
+    }
+}

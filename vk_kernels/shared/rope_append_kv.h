@@ -1,0 +1,28 @@
+// rope_append_kv: rotates queries and keys, writes queries to q, and rounds keys and values into the open pages.
+//
+//   pair (a, b) at angle: a' = a * cos - b * sin, b' = b * cos + a * sin
+//   pairs are channels (2i, 2i + 1) where interleaved, (i, i + n_rot / 2) where not; channels from n_rot on pass through
+#ifndef KVASIR_VK_KERNELS_SHARED_ROPE_APPEND_KV_H
+#define KVASIR_VK_KERNELS_SHARED_ROPE_APPEND_KV_H
+#include "config/base/glsl_shared.h"
+
+SHARED_BEGIN
+struct RopeAppendKvPush {
+    uint n_tokens;
+    uint n_heads;
+    uint n_kv_heads;
+    uint n_rot;  // rotated channels a head, even
+};
+
+const uint kRopeQkv = 0;     // (n_tokens, (n_heads + 2 n_kv_heads) * head_dim) f32: queries, keys, values
+const uint kRopeTable = 1;   // (n_tokens, n_rot / 2) pairs cos, sin f32
+const uint kRopeSlots = 2;   // (n_tokens) uint: open slot * 32 + token in page
+const uint kRopeQ = 3;       // (n_tokens, n_heads * head_dim) f32
+const uint kRopeOpen = 4;    // open pages of this layer, kv_format.h
+
+const uint kRopeSpecHeadDim = 0;
+const uint kRopeSpecInterleaved = 1;
+const uint kRopeSpecOpenFormat = 2;  // kKvF16, or kKvF32 in the reference mode
+const uint kRopeSpecThreads = 3;
+SHARED_END
+#endif
