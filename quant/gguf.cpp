@@ -100,14 +100,16 @@ Result<std::uint64_t> Parser::read_count(const char* what, std::uint64_t min_byt
                                          std::uint64_t limit) {
     const std::size_t at = reader_.offset();
     KVASIR_TRY(const auto n, reader_.read<std::uint64_t>(what));
-    if (n > reader_.remaining() / min_bytes)
+    if (n > reader_.remaining() / min_bytes) {
         return corrupt(std::string(what) + " at byte " + std::to_string(at) + ": " +
                        std::to_string(n) + ", expected at most " +
                        std::to_string(reader_.remaining() / min_bytes) + " in the " +
                        std::to_string(reader_.remaining()) + " bytes left");
-    if (n > limit)
+    }
+    if (n > limit) {
         return too_large(std::string(what) + " at byte " + std::to_string(at) + ": " +
                          std::to_string(n) + ", limit " + std::to_string(limit));
+    }
     return n;
 }
 
@@ -139,9 +141,10 @@ Result<> Parser::read_metadata(std::uint64_t n_keys) {
     std::set<std::string, std::less<>> dropped;
     for (std::uint64_t i = 0; i < n_keys; ++i) {
         KVASIR_TRY(const auto key, read_string("key"));
-        if (key.empty() || key.size() > kMaxKeyBytes)
+        if (key.empty() || key.size() > kMaxKeyBytes) {
             return corrupt("key " + std::to_string(i) + ": " + std::to_string(key.size()) +
                            " bytes, expected 1 to " + std::to_string(kMaxKeyBytes));
+        }
         if (metadata.contains(key) || dropped.contains(key))
             return corrupt(printable(key) + ": present twice, expected once");
         KVASIR_TRY(const auto raw_type, reader_.read<std::uint32_t>("value type"));
@@ -181,9 +184,10 @@ Result<GgufValue> Parser::read_scalar(ValueType type, std::string_view key) {
         case ValueType::f64: return read_as<double, double>(reader_);
         case ValueType::boolean: {
             KVASIR_TRY(const auto value, reader_.read<std::uint8_t>("value"));
-            if (value > 1)
+            if (value > 1) {
                 return corrupt(printable(key) + ": bool " + std::to_string(value) +
                                ", expected 0 or 1");
+            }
             return GgufValue(value == 1);
         }
         case ValueType::string: {
@@ -206,16 +210,18 @@ Result<std::optional<GgufArray>> Parser::read_array(std::string_view key, int de
                                                                 : 1;
     KVASIR_TRY(const auto n, read_count("array length", min_bytes, kMaxArrayElements));
     n_array_elements_ += n;  // both below 2^25: no overflow
-    if (n_array_elements_ > kMaxArrayElements)
+    if (n_array_elements_ > kMaxArrayElements) {
         return too_large(printable(key) + ": more than " + std::to_string(kMaxArrayElements) +
                          " array elements in the file's metadata");
+    }
     if (!nested) {
         KVASIR_TRY(auto array, read_elements(type, n, key));
         return std::optional<GgufArray>(std::move(array));
     }
-    if (depth == kMaxArrayDepth)
+    if (depth == kMaxArrayDepth) {
         return corrupt(printable(key) + ": arrays nested deeper than " +
                        std::to_string(kMaxArrayDepth));
+    }
     for (std::uint64_t i = 0; i < n; ++i) {
         KVASIR_TRY(const auto inner, read_array(key, depth + 1));
         (void)inner;
@@ -238,9 +244,10 @@ Result<GgufArray> Parser::read_elements(ValueType type, std::uint64_t n, std::st
         case ValueType::boolean: {
             KVASIR_TRY(auto values, (read_numbers<std::uint8_t, std::int64_t>(n, key)));
             for (const std::int64_t value : std::get<std::vector<std::int64_t>>(values)) {
-                if (value > 1)
+                if (value > 1) {
                     return corrupt(printable(key) + ": bool " + std::to_string(value) +
                                    ", expected 0 or 1");
+                }
             }
             return values;
         }
@@ -268,11 +275,13 @@ Result<GgufArray> Parser::read_numbers(std::uint64_t n, std::string_view key) {
         T value{};
         std::memcpy(&value, view.data() + i * sizeof(T), sizeof(T));
         if constexpr (std::is_same_v<T, std::uint64_t>) {
-            if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
                 return corrupt(printable(key) + ": element " + std::to_string(value) +
                                ", expected below 2^63");
+            }
         }
-        values[i] = static_cast<Wide>(value);
+        values[i] =
+            static_cast<Wide>(value);  // NOLINT(bugprone-signed-char-misuse): i8 is a number
     }
     return GgufArray(std::move(values));
 }
@@ -281,11 +290,12 @@ Result<std::uint64_t> Parser::read_alignment() {
     const auto found = metadata.find("general.alignment");
     if (found == metadata.end()) return std::uint64_t{kDefaultAlignment};
     const auto* value = std::get_if<std::uint64_t>(&found->second);
-    if (value == nullptr || !std::has_single_bit(*value) || *value > kMaxAlignment)
+    if (value == nullptr || !std::has_single_bit(*value) || *value > kMaxAlignment) {
         return corrupt(
             "general.alignment: " +
             (value == nullptr ? std::string("not an unsigned integer") : std::to_string(*value)) +
             ", expected a power of two up to " + std::to_string(kMaxAlignment));
+    }
     return *value;
 }
 
@@ -294,10 +304,11 @@ Result<> Parser::read_directory(std::uint64_t n_tensors) {
     offsets_.reserve(static_cast<std::size_t>(n_tensors));
     for (std::uint64_t i = 0; i < n_tensors; ++i) {
         KVASIR_TRY(const auto name, read_string("tensor name"));
-        if (name.empty() || name.size() > kMaxTensorNameBytes)
+        if (name.empty() || name.size() > kMaxTensorNameBytes) {
             return corrupt("tensor " + std::to_string(i) + ": a name of " +
                            std::to_string(name.size()) + " bytes, expected 1 to " +
                            std::to_string(kMaxTensorNameBytes));
+        }
         if (!tensor_index.emplace(name, tensors.size()).second)
             return corrupt(printable(name) + ": present twice, expected once");
         KVASIR_TRY(auto tensor, read_tensor(name));
@@ -308,17 +319,19 @@ Result<> Parser::read_directory(std::uint64_t n_tensors) {
 
 Result<TensorInfo> Parser::read_tensor(std::string_view name) {
     KVASIR_TRY(const auto n_dims, reader_.read<std::uint32_t>("dimension count"));
-    if (n_dims == 0 || n_dims > kMaxDims)
+    if (n_dims == 0 || n_dims > kMaxDims) {
         return corrupt(printable(name) + ": " + std::to_string(n_dims) +
                        " dimensions, expected 1 to " + std::to_string(kMaxDims));
+    }
     TensorInfo tensor{std::string(name), 0, std::vector<std::uint64_t>(n_dims), {}, nullptr};
     std::uint64_t n_elements = 1;
     for (std::uint32_t d = 0; d < n_dims; ++d) {
         KVASIR_TRY(const auto extent, reader_.read<std::uint64_t>("dimension"));
         if (extent == 0 || __builtin_mul_overflow(n_elements, extent, &n_elements) ||
-            n_elements > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            n_elements > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
             return corrupt(printable(name) + ": dimension " + std::to_string(d) + " is " +
                            std::to_string(extent) + ", expected 1 to 2^63 elements in all");
+        }
         tensor.shape[n_dims - 1 - d] = extent;
     }
     KVASIR_TRY(tensor.type, reader_.read<std::uint32_t>("tensor type"));
@@ -334,30 +347,34 @@ Result<> Parser::place_tensors(std::uint64_t alignment) {
     const std::uint64_t header_bytes = reader_.offset();
     // No overflow: a mapped file is far below 2^63 bytes, the alignment at most 2^20.
     const std::uint64_t data_begin = (header_bytes + alignment - 1) / alignment * alignment;
-    if (data_begin > bytes_.size())
+    if (data_begin > bytes_.size()) {
         return corrupt("tensor data at byte " + std::to_string(data_begin) + ", file of " +
                        std::to_string(bytes_.size()) + " bytes");
+    }
     const auto data = bytes_.subspan(static_cast<std::size_t>(data_begin));
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         TensorInfo& tensor = tensors[i];
-        if (offsets_[i] % alignment != 0 || offsets_[i] > data.size())
+        if (offsets_[i] % alignment != 0 || offsets_[i] > data.size()) {
             return corrupt(printable(tensor.name) + ": data offset " + std::to_string(offsets_[i]) +
                            ", expected a multiple of " + std::to_string(alignment) + " within " +
                            std::to_string(data.size()) + " bytes");
+        }
         if (tensor.format == nullptr) continue;
         const FormatInfo& format = *tensor.format;
-        if (tensor.shape.back() % format.block_elements != 0)
+        if (tensor.shape.back() % format.block_elements != 0) {
             return corrupt(
                 printable(tensor.name) + ": rows of " + std::to_string(tensor.shape.back()) +
                 " elements, expected a multiple of " + std::to_string(format.block_elements) +
                 " for " + std::string(format.name));
+        }
         std::uint64_t n_bytes = tensor.n_elements() / format.block_elements;
         const std::uint64_t left = data.size() - offsets_[i];
         if (__builtin_mul_overflow(n_bytes, std::uint64_t{format.block_bytes}, &n_bytes) ||
-            n_bytes > left)
+            n_bytes > left) {
             return corrupt(printable(tensor.name) + ": " + std::to_string(tensor.n_elements()) +
                            " elements of " + std::string(format.name) + ", but only " +
                            std::to_string(left) + " bytes of the file are left for them");
+        }
         tensor.data =
             data.subspan(static_cast<std::size_t>(offsets_[i]), static_cast<std::size_t>(n_bytes));
     }
@@ -373,9 +390,10 @@ Result<> Parser::check_overlap() const {
               [](const auto* a, const auto* b) { return a->data.data() < b->data.data(); });
     for (std::size_t i = 1; i < known.size(); ++i) {
         const auto& before = known[i - 1]->data;
-        if (before.data() + before.size() > known[i]->data.data())
+        if (before.data() + before.size() > known[i]->data.data()) {
             return corrupt(printable(known[i - 1]->name) + " and " + printable(known[i]->name) +
                            ": their data overlap");
+        }
     }
     return {};
 }

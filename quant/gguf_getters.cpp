@@ -28,9 +28,10 @@ Error wrong(const GgufFile& file, std::string_view key, const GgufValue& value,
 template <class T>
 Result<T> required(const GgufFile& file, std::string_view key, Result<std::optional<T>> found) {
     if (found.has_error()) return std::move(found).error();
-    if (!found->has_value())
+    if (!found->has_value()) {
         return Error{ErrorCode::corrupt,
                      file.path().string() + ": " + std::string(key) + ": absent, but required"};
+    }
     return **found;
 }
 

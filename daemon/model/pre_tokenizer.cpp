@@ -109,9 +109,10 @@ void PreTokenizer::Pattern::split(std::string_view text, const MatchData& match,
     while (begin < text.size()) {
         int rc = pcre2_match(code, subject, text.size(), begin, PCRE2_NO_UTF_CHECK, match.data,
                              match.context);
-        if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
             rc = pcre2_match(code, subject, text.size(), begin, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
                              match.data, match.context);
+        }
         if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT) throw std::bad_alloc();
         // No further match, or an expression that finds empty ones or hits the limit: the rest is
         // one piece.
@@ -151,11 +152,12 @@ Result<PreTokenizer> PreTokenizer::create(std::string_view name, Jit jit) {
         pcre2_code* code =
             pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
                           PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
-        if (code == nullptr)
+        if (code == nullptr) {
             return Error{ErrorCode::unsupported, "pre-tokenizer " + std::string(name) +
                                                      ": PCRE2 error " + std::to_string(error) +
                                                      " at " + std::to_string(offset) + " of " +
                                                      expression};
+        }
         made.patterns_.push_back(std::make_unique<Pattern>(code));
         // A failure leaves the interpreter, which finds the same matches.
         if (jit == Jit::if_possible) pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);

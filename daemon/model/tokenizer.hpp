@@ -19,12 +19,15 @@ class GgufFile;
 /// Immutable after create: const members may be called from any thread.
 class Tokenizer {
 public:
-    /// Errors: corrupt (tokens, merges, types of different or absurd counts), unsupported (tokenizer.ggml.model or .pre unknown).
+    /// Errors: corrupt (tokens, merges, types of different or absurd counts; ids beyond the vocabulary), unsupported
+    /// (tokenizer.ggml.model or .pre unknown). Keeps nothing of the file.
     static Result<std::shared_ptr<const Tokenizer>> create(const GgufFile& file);
     ~Tokenizer();
 
     enum class Special { ignore, parse };  // parse: `<|im_end|>` in the text becomes its one id
-    /// Adds no special tokens of its own. Any bytes are accepted; invalid UTF-8 becomes its byte tokens.
+    /// Adds no special tokens of its own. Any bytes are accepted; invalid UTF-8 becomes its byte tokens, and a byte
+    /// without a token the unknown token or else U+FFFD. User-defined tokens are found in either mode, control tokens
+    /// (and what poses as one: user-defined `<|...|>`) only with parse. O(n log n). Throws std::bad_alloc only.
     std::vector<TokenId> encode(std::string_view text, Special special) const;
 
     /// The bytes a token stands for; empty for special tokens unless asked. REQUIRES: id < n_vocab().

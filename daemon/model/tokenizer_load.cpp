@@ -62,9 +62,10 @@ Result<const std::vector<T>*> find_array(const GgufFile& file, const char* key,
     const auto* array = std::get_if<GgufArray>(value);
     const auto* elements = array == nullptr ? nullptr : std::get_if<std::vector<T>>(array);
     if (elements == nullptr) return corrupt(file, std::string(key) + ": not an array of its type");
-    if (elements->size() > max_size)
+    if (elements->size() > max_size) {
         return corrupt(file, std::string(key) + ": " + std::to_string(elements->size()) +
                                  " elements, expected at most " + std::to_string(max_size));
+    }
     return elements;
 }
 
@@ -120,10 +121,11 @@ Result<> Tokenizer::Loader::read_tokens() {
         return corrupt(file_, "tokenizer.ggml.tokens: absent or empty");
     KVASIR_TRY(const auto* types,
                find_array<std::int64_t>(file_, "tokenizer.ggml.token_type", kMaxVocab));
-    if (types != nullptr && types->size() != tokens->size())
+    if (types != nullptr && types->size() != tokens->size()) {
         return corrupt(file_, "tokenizer.ggml.token_type: " + std::to_string(types->size()) +
                                   " types, expected " + std::to_string(tokens->size()) +
                                   ", one a token");
+    }
     impl_.n_vocab = static_cast<std::uint32_t>(tokens->size());
     impl_.is_control.assign(tokens->size(), false);
     impl_.is_end.assign(tokens->size(), false);
@@ -134,14 +136,16 @@ Result<> Tokenizer::Loader::read_tokens() {
     for (TokenId id = 0; id < impl_.n_vocab; ++id) {
         const std::string_view text = (*tokens)[id];
         const std::int64_t type = types == nullptr ? 1 : (*types)[id];
-        if (text.size() > kMaxTokenBytes)
+        if (text.size() > kMaxTokenBytes) {
             return corrupt(file_, "tokenizer.ggml.tokens: token " + std::to_string(id) + " has " +
                                       std::to_string(text.size()) + " bytes, expected at most " +
                                       std::to_string(kMaxTokenBytes));
-        if (type < 0 || type > kMaxType)
+        }
+        if (type < 0 || type > kMaxType) {
             return corrupt(file_, "tokenizer.ggml.token_type: token " + std::to_string(id) +
                                       " has type " + std::to_string(type) + ", expected 0 to " +
                                       std::to_string(kMaxType));
+        }
         const Kind kind = kind_of(text, type);
         if (kind == Kind::text) {
             impl_.bytes += byte_level_decode(text);
@@ -163,9 +167,10 @@ Result<> Tokenizer::Loader::read_tokens() {
 
 Result<std::optional<TokenId>> Tokenizer::Loader::find_id(const char* key) const {
     KVASIR_TRY(const auto id, file_.find_u32(key));
-    if (id && *id >= impl_.n_vocab)
+    if (id && *id >= impl_.n_vocab) {
         return corrupt(file_, std::string(key) + ": " + std::to_string(*id) + ", expected below " +
                                   std::to_string(impl_.n_vocab));
+    }
     return id;
 }
 
@@ -194,9 +199,10 @@ Result<> Tokenizer::Loader::read_merges() {
     for (std::size_t i = 0; i < lines->size(); ++i) {
         const std::string_view line = (*lines)[i];
         const std::size_t space = line.find(' ', 1);
-        if (line.empty() || space == std::string_view::npos || space + 1 == line.size())
+        if (line.empty() || space == std::string_view::npos || space + 1 == line.size()) {
             return corrupt(file_, "tokenizer.ggml.merges: merge " + std::to_string(i) +
                                       " is not two words with a space between");
+        }
         if (line.size() > kMaxTokenBytes + 1) continue;  // longer than any token
         const auto left = by_text_.find(line.substr(0, space));
         if (left == by_text_.end()) continue;
@@ -222,28 +228,31 @@ Result<> Tokenizer::Loader::map_bytes() {
     if (unknown_) {
         substitute = {*unknown_};
     } else {
-        for (const char byte : kReplacementCharacter)
+        for (const char byte : kReplacementCharacter) {
             if (const auto id = find_byte(static_cast<std::uint8_t>(byte)))
                 substitute.push_back(*id);
+        }
         if (substitute.size() != kReplacementCharacter.size()) substitute.clear();
     }
     for (std::uint32_t byte = 0; byte < 256; ++byte) {
         const auto id = find_byte(static_cast<std::uint8_t>(byte));
         impl_.byte_tokens[byte] = id ? std::vector{*id} : substitute;
-        if (impl_.byte_tokens[byte].empty())
+        if (impl_.byte_tokens[byte].empty()) {
             return corrupt(file_, "tokenizer.ggml.tokens: no token for byte " +
                                       std::to_string(byte) +
                                       ", and neither an unknown token nor U+FFFD to stand in");
+        }
     }
     return {};
 }
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(const GgufFile& file) {
     KVASIR_TRY(const auto model, file.get_string("tokenizer.ggml.model"));
-    if (model != "gpt2")
+    if (model != "gpt2") {
         return Error{ErrorCode::unsupported, file.path().string() + ": tokenizer.ggml.model: `" +
                                                  std::string(model.substr(0, 64)) +
                                                  "`, expected `gpt2` (byte-level BPE)"};
+    }
     KVASIR_TRY(const auto pre, file.find_string("tokenizer.ggml.pre"));
     KVASIR_TRY(auto pre_tokenizer, PreTokenizer::create(pre.value_or("default")));
     auto impl = std::make_unique<Impl>(std::move(pre_tokenizer));
