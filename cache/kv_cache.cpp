@@ -12,8 +12,7 @@ KvCache::KvCache(const Options& options)
     : options_(options),
       pool_(options.n_pages),
       tree_(options.n_pages, options.hash_seed, options.hash),
-      facts_(options.n_pages),
-      queue_(options.n_pages) {}
+      retainer_(options.retention, options.n_pages, options.hash_seed) {}
 
 KvCache::~KvCache() {
     KVASIR_CHECK(stats_.n_sequences == 0, "a sequence outlives its cache");
@@ -43,6 +42,8 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     sequence.pages_.reserve(n_pages);
     sequence.leases_.reserve(n_pages);
     sequence.nodes_.reserve(n_pages);
+    sequence.known_hits_.reserve(n_pages);
+    retainer_.refresh();
     sequence.domain_ = domain;
     sequence.max_tokens_ = max_tokens;
     sequence.lookup_ = lookup == Lookup::allowed;
@@ -60,7 +61,6 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
                      "pages: " + std::to_string(n_newly_leased + n_to_reserve) + " needed, " +
                          std::to_string(n_available) + " not held by running sequences"};
 
-    ++tick_;
     sequence.cache_ = this;
     sequence.n_reserved_ = n_to_reserve;
     stats_.n_reserved += n_to_reserve;
@@ -71,6 +71,7 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
         sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());
     }
     sequence.n_cached_tokens_ = n_matched * kTokensPerPage;
+    if (options_.reuse) recall(sequence, prompt);
     ++(n_matched > 0 ? stats_.n_hits : stats_.n_misses);
     stats_.n_tokens_asked += prompt.size();
     stats_.n_tokens_reused += sequence.n_cached_tokens_;
@@ -78,19 +79,33 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
 }
 
 PageLease KvCache::lease_node(NodeId node) {
-    if (queue_.contains(to_index(node))) queue_.erase(to_index(node));
+    if (retainer_.is_queued(node)) retainer_.unqueue(node);
+    retainer_.found(node, pool_.state(tree_.page(node)) == PageState::cached);
+    retainer_.tick();
     return pool_.lease(tree_.page(node));
 }
 
 void KvCache::unlease_node(NodeId node, PageLease lease) {
     lease.reset();
-    if (pool_.state(tree_.page(node)) != PageState::cached || !tree_.is_leaf(node)) return;
-    queue_.insert(to_index(node), eviction_rank(options_.retention, facts_[to_index(node)]));
+    if (pool_.state(tree_.page(node)) != PageState::cached) return;
+    retainer_.wait(node);
+    if (tree_.is_leaf(node)) retainer_.queue(node);
 }
 
-void KvCache::touch(NodeId node) {
-    facts_[to_index(node)].last_use_tick = tick_;
-    facts_[to_index(node)].last_use_ms = now_ms_;
+/// What the history knows of the prompt's pages that are not in the cache.
+void KvCache::recall(Sequence& sequence, std::span<const TokenId> prompt) {
+    PathHash path = sequence.nodes_.empty() ? retainer_.start_of(sequence.domain_)
+                                            : retainer_.path_of(sequence.nodes_.back());
+    const std::size_t n_pages = (prompt.size() - 1) / kTokensPerPage;
+    for (std::size_t i = sequence.nodes_.size(); i < n_pages; ++i) {
+        path =
+            Retainer::next_path(path, prompt.subspan(i * kTokensPerPage).first<kTokensPerPage>());
+        if (!retainer_.samples(path)) continue;
+        const auto wait = retainer_.ask(path);
+        if (!wait) break;
+        // Whoever asked for this page asked for those before it, sampled or not.
+        sequence.known_hits_.resize(i + 1, wait->n_hits + 1);
+    }
 }
 
 void KvCache::evict(NodeId node) {
@@ -98,8 +113,7 @@ void KvCache::evict(NodeId node) {
     pool_.free(tree_.page(node));
     tree_.remove(node);
     if (parent == kNoNode || !tree_.is_leaf(parent)) return;
-    if (pool_.state(tree_.page(parent)) != PageState::cached) return;
-    queue_.insert(to_index(parent), eviction_rank(options_.retention, facts_[to_index(parent)]));
+    if (pool_.state(tree_.page(parent)) == PageState::cached) retainer_.queue(parent);
 }
 
 PageLease KvCache::take_reserved_page() {
@@ -107,7 +121,7 @@ PageLease KvCache::take_reserved_page() {
     --stats_.n_reserved;
     auto lease = pool_.acquire();
     if (!lease) {
-        evict(NodeId{queue_.pop()});
+        evict(retainer_.pop());
         ++stats_.n_evicted_for_space;
         lease = pool_.acquire();
     }
@@ -116,7 +130,7 @@ PageLease KvCache::take_reserved_page() {
 
 std::uint32_t KvCache::trim(std::uint32_t n) {
     std::uint32_t n_evicted = 0;
-    for (; n_evicted < n && !queue_.empty(); ++n_evicted) evict(NodeId{queue_.pop()});
+    for (; n_evicted < n && !retainer_.empty(); ++n_evicted) evict(retainer_.pop());
     stats_.n_evicted_by_request += n_evicted;
     return n_evicted;
 }
@@ -126,9 +140,10 @@ std::uint32_t KvCache::drop_domain(DomainId domain) {
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         // From a leaf upwards, as far as nothing else hangs on the branch.
         NodeId node{i};
-        while (node != kNoNode && queue_.contains(to_index(node)) && tree_.domain(node) == domain) {
+        while (node != kNoNode && retainer_.is_queued(node) && tree_.domain(node) == domain) {
             const NodeId parent = tree_.parent(node);
-            queue_.erase(to_index(node));
+            retainer_.unqueue(node);
+            retainer_.forget(node);
             evict(node);
             ++n_evicted;
             node = parent;
@@ -154,7 +169,7 @@ KvCache::Stats KvCache::stats() const {
 void KvCache::check_invariants() const {
     pool_.check_invariants();
     tree_.check_invariants();
-    queue_.check_invariants();
+    retainer_.check_invariants();
     KVASIR_CHECK(
         std::uint64_t{stats_.n_reserved} <= std::uint64_t{pool_.n_free()} + pool_.n_cached(),
         "every reserved page can be had");
@@ -163,7 +178,7 @@ void KvCache::check_invariants() const {
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         const NodeId node{i};
         if (!tree_.contains(node)) {
-            KVASIR_CHECK(!queue_.contains(i), "what is queued is in the tree");
+            KVASIR_CHECK(!retainer_.is_queued(node), "what is queued is in the tree");
             continue;
         }
         const PageId page = tree_.page(node);
@@ -173,7 +188,7 @@ void KvCache::check_invariants() const {
         KVASIR_CHECK(state != PageState::free, "a page in the tree has content");
         const bool cached = state == PageState::cached;
         if (cached) ++n_cached;
-        KVASIR_CHECK(queue_.contains(i) == (cached && tree_.is_leaf(node)),
+        KVASIR_CHECK(retainer_.is_queued(node) == (cached && tree_.is_leaf(node)),
                      "the queue holds the cached leaves");
         const NodeId parent = tree_.parent(node);
         KVASIR_CHECK(

@@ -7,6 +7,7 @@
 
 #include "cache/page_pool.hpp"
 #include "cache/prefix_tree.hpp"
+#include "cache/retainer.hpp"
 #include "cache/retention.hpp"
 #include "config/base/error.hpp"
 #include "config/base/types.hpp"
@@ -34,7 +35,7 @@ public:
     struct Options {
         std::uint32_t n_pages = 0;
         bool reuse = true;  // false: nothing is looked up, nothing stays
-        RetentionPolicy retention = RetentionPolicy::lru;
+        RetentionPolicy retention = RetentionPolicy::kvasir;
         std::uint64_t hash_seed = 0;  // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };
@@ -82,11 +83,11 @@ public:
     /// Evicts all cached pages; what running sequences hold stays.
     std::uint32_t drop_all() { return trim(pool_.n_pages()); }
 
-    /// Evicts the domain's cached pages. O(nodes of all domains).
+    /// Evicts the domain's cached pages and what is remembered of them. O(nodes of all domains).
     std::uint32_t drop_domain(DomainId domain);
 
     Stats stats() const;
-    const PageFacts& facts(NodeId node) const { return facts_[to_index(node)]; }
+    const PageFacts& facts(NodeId node) const { return retainer_.facts(node); }
     const PrefixTree& tree() const { return tree_; }
 
     /// The paragraph above as code, O(pages); aborts where it does not hold.
@@ -95,7 +96,7 @@ public:
 private:
     PageLease lease_node(NodeId node);
     void unlease_node(NodeId node, PageLease lease);
-    void touch(NodeId node);
+    void recall(Sequence& sequence, std::span<const TokenId> prompt);
     void evict(NodeId node);
     PageLease take_reserved_page();
     void see_time(std::uint64_t now_ms);
@@ -103,9 +104,7 @@ private:
     Options options_;
     PagePool pool_;
     PrefixTree tree_;
-    std::vector<PageFacts> facts_;  // (n_pages): by node
-    EvictionQueue queue_;           // of nodes
-    std::uint64_t tick_ = 0;
+    Retainer retainer_;
     std::uint64_t now_ms_ = 0;
     Stats stats_;  // n_reserved, n_sequences and the totals; the rest is the pool's
 };
@@ -170,6 +169,9 @@ private:
     std::vector<PageId> pages_;  // leases_[i].page(), side by side for the block table
     std::vector<PageLease> leases_;
     std::vector<NodeId> nodes_;  // of the first pages: those in the tree
+    // Of the prompt's first pages, as many as were asked for before: how often. Evicted ones
+    // included.
+    std::vector<std::uint32_t> known_hits_;
 };
 
 }  // namespace kvasir

@@ -18,14 +18,15 @@ void KvCache::Sequence::swap(Sequence& other) noexcept {
     pages_.swap(other.pages_);
     leases_.swap(other.leases_);
     nodes_.swap(other.nodes_);
+    known_hits_.swap(other.known_hits_);
 }
 
 void KvCache::Sequence::adopt(NodeId node) {
     leases_.push_back(cache_->lease_node(node));
     pages_.push_back(cache_->tree_.page(node));
     nodes_.push_back(node);
-    cache_->touch(node);
-    ++cache_->facts_[to_index(node)].n_hits;
+    // Of pages in the tree only the number matters here; their hits are the retainer's.
+    if (known_hits_.size() < nodes_.size()) known_hits_.push_back(0);
 }
 
 PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
@@ -53,7 +54,6 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
     if (!cache_->options_.reuse) return;
     const std::size_t n_full = tokens_.size() / kTokensPerPage;
     if (nodes_.size() == n_full) return;
-    ++cache_->tick_;
     for (std::size_t i = nodes_.size(); i < n_full; ++i) {
         const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
         const PageTokens tokens =
@@ -61,14 +61,17 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
         const auto [node, is_new] = cache_->tree_.insert(domain_, parent, tokens, pages_[i]);
         if (is_new) {
             cache_->pool_.keep(pages_[i]);
-            cache_->facts_[to_index(node)] = {.entered_tick = cache_->tick_,
-                                              .depth = static_cast<std::uint32_t>(i)};
+            const PathHash before = i == 0 ? cache_->retainer_.start_of(domain_)
+                                           : cache_->retainer_.path_of(nodes_[i - 1]);
+            cache_->retainer_.tick();
+            cache_->retainer_.enter(node, Retainer::next_path(before, tokens),
+                                    static_cast<std::uint32_t>(i),
+                                    i < known_hits_.size() ? known_hits_[i] : 0);
         } else {
             leases_[i] = cache_->lease_node(node);  // our own page, never kept, is free again
             pages_[i] = leases_[i].page();
             ++cache_->stats_.n_duplicates;
         }
-        cache_->touch(node);
         nodes_.push_back(node);
     }
 }
@@ -83,13 +86,12 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
         return 0;
     cache_->see_time(now_ms);
     std::uint32_t n_gained = 0;
-    while (prompt.size() - tokens_.size() >
-           kTokensPerPage) {  // the last query's page is not reused
+    // The page of the last query is never reused.
+    while (prompt.size() - tokens_.size() > kTokensPerPage) {
         const PageTokens tokens = prompt.subspan(tokens_.size()).first<kTokensPerPage>();
         const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
         const auto node = cache_->tree_.find(domain_, parent, tokens);
         if (!node) break;
-        if (n_gained == 0) ++cache_->tick_;
         adopt(*node);
         --n_reserved_;  // one promised page less, one page leased: never short
         --cache_->stats_.n_reserved;
@@ -109,12 +111,14 @@ void KvCache::Sequence::release(std::uint64_t now_ms) {
 void KvCache::Sequence::discard() noexcept {
     if (cache_ == nullptr) return;
     KvCache& cache = *std::exchange(cache_, nullptr);
-    ++cache.tick_;
+    cache.retainer_.tick();  // so that two releases never share a moment
+    const auto n_known = static_cast<std::uint32_t>(known_hits_.size());
+    const auto n_entered = static_cast<std::uint32_t>(nodes_.size());
     // Deepest first, so that each page is a leaf or under a leased one when its turn comes.
     for (std::size_t i = leases_.size(); i > 0; --i) {
         PageLease lease = std::move(leases_[i - 1]);
         if (i > nodes_.size()) continue;  // not entered: free when the lease goes
-        cache.touch(nodes_[i - 1]);
+        cache.retainer_.used(nodes_[i - 1], n_known, n_entered, cache.now_ms_);
         cache.unlease_node(nodes_[i - 1], std::move(lease));
     }
     cache.stats_.n_reserved -= std::exchange(n_reserved_, 0);
@@ -123,6 +127,7 @@ void KvCache::Sequence::discard() noexcept {
     pages_.clear();
     nodes_.clear();
     tokens_.clear();
+    known_hits_.clear();
 }
 
 }  // namespace kvasir

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,11 +44,17 @@ public:
     std::map<Path, Entered> entered;
     std::map<int, ModelSequence> running;
     std::uint64_t n_evicted_for_space = 0;
+    /// Where the policy is not one of the model's: who went, as seen from outside. None: nobody.
+    std::function<std::optional<Path>()> choose_victim;
 
     bool is_leased(const Path& path) const {
         return std::ranges::any_of(running, [&](const auto& item) {
             return starts_with(item.second.prefix(item.second.n_committed), path);
         });
+    }
+    bool has_children(const Path& path) const {
+        const auto below = entered.upper_bound(path);  // letters sort: a child comes right after
+        return below != entered.end() && starts_with(below->first, path);
     }
     std::size_t n_leased_entered() const {
         return static_cast<std::size_t>(std::ranges::count_if(
@@ -140,6 +147,7 @@ public:
 
 private:
     std::optional<Path> victim() const {
+        if (choose_victim) return choose_victim();
         std::optional<Path> best;
         for (const auto& [path, facts] : entered) {
             const auto below =

@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_found_across_domains) {
 }
 
 BOOST_AUTO_TEST_CASE(pages_go_least_recently_used_first_and_from_the_end) {
-    KvCache cache({.n_pages = 6});
+    KvCache cache({.n_pages = 6, .retention = RetentionPolicy::lru});
     const Tokens a = text(64, 1000);
     const Tokens b = text(64, 2000);
     const Tokens c = text(64, 3000);

@@ -1,0 +1,94 @@
+#include "cache/retainer.hpp"
+
+#include <algorithm>
+#include <xxhash.h>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+namespace {
+
+constexpr std::uint64_t kMinRefreshInterval =
+    256;  // pages asked for; a refresh costs less than one page's prefill
+
+}  // namespace
+
+Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint64_t seed)
+    : policy_(policy),
+      n_pages_(n_pages),
+      seed_(seed),
+      facts_(n_pages),
+      paths_(n_pages),
+      order_(n_pages) {
+    if (policy_ == RetentionPolicy::kvasir) history_.emplace(n_pages);
+}
+
+void Retainer::refresh() {
+    if (!history_ || use_clock_ < next_refresh_) return;
+    values_ = make_keep_values(history_->statistics(use_clock_), n_pages_);
+    next_refresh_ = use_clock_ + std::max<std::uint64_t>(kMinRefreshInterval, n_pages_ / 4);
+}
+
+PathHash Retainer::start_of(DomainId domain) const {
+    return XXH3_64bits_withSeed(&domain, sizeof domain, seed_);
+}
+
+PathHash Retainer::next_path(PathHash parent, PageTokens tokens) {
+    return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), parent);
+}
+
+std::optional<ReuseHistory::Wait> Retainer::ask(PathHash path) {
+    if (!samples(path)) return std::nullopt;
+    return history_->end_wait(path, use_clock_);
+}
+
+void Retainer::enter(NodeId node, PathHash path, std::uint32_t depth, std::uint32_t n_hits) {
+    paths_[to_index(node)] = path;
+    facts_[to_index(node)] = {
+        .entered = use_clock_, .last_use = use_clock_, .depth = depth, .n_hits = n_hits};
+}
+
+void Retainer::found(NodeId node, bool was_cached) {
+    ++facts_[to_index(node)].n_hits;
+    if (was_cached) ask(path_of(node));
+}
+
+void Retainer::used(NodeId node, std::uint32_t n_known, std::uint32_t n_pages,
+                    std::uint64_t now_ms) {
+    PageFacts& facts = facts_[to_index(node)];
+    facts.last_use = use_clock_;
+    facts.last_use_ms = now_ms;
+    facts.last_n_known = n_known;
+    facts.last_n_pages = n_pages;
+}
+
+void Retainer::wait(NodeId node) {
+    if (!history_) return;
+    const PageFacts& facts = facts_[to_index(node)];
+    history_->begin_wait(path_of(node), retention_class(facts), facts.n_hits, use_clock_);
+}
+
+void Retainer::queue(NodeId node) {
+    const PageFacts& facts = facts_[to_index(node)];
+    order_.insert(to_index(node), eviction_rank(policy_, facts),
+                  history_ ? retention_class(facts) : 0);
+}
+
+void Retainer::unqueue(NodeId node) {
+    order_.erase(to_index(node));
+}
+
+NodeId Retainer::pop() {
+    return NodeId{history_ ? order_.pop_least_valued(values_, use_clock_) : order_.pop_first()};
+}
+
+void Retainer::forget(NodeId node) {
+    if (history_) history_->forget(path_of(node));
+}
+
+void Retainer::check_invariants() const {
+    order_.check_invariants();
+    if (history_) history_->check_invariants();
+}
+
+}  // namespace kvasir

@@ -1,0 +1,71 @@
+// Retainer: knows every cached page's facts, learns from what is asked for again, and says which
+// page goes next.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cache/eviction_order.hpp"
+#include "cache/prefix_tree.hpp"
+#include "cache/retention.hpp"
+#include "cache/reuse_history.hpp"
+
+namespace kvasir {
+
+/// The state around the pure functions of retention.hpp. Pages go by their node.
+///
+/// A node is queued while KvCache calls it evictable: Cached, and a leaf. With policy kvasir a page
+/// waits in the history from the moment nobody holds it, queued or not, evicted or not, until it is
+/// asked for again. Only refresh allocates after construction.
+class Retainer {
+public:
+    /// seed: of the path hashes; random where callers are not trusted.
+    Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint64_t seed);
+
+    /// Learns anew from the history when enough has happened since. Call before a sequence begins.
+    void refresh();
+
+    PathHash path_of(NodeId node) const { return paths_[to_index(node)]; }
+    PathHash start_of(DomainId domain) const;
+    static PathHash next_path(PathHash parent, PageTokens tokens);
+    /// A path that is not in the cache is asked for. Empty: unknown, or not in the sample.
+    std::optional<ReuseHistory::Wait> ask(PathHash path);
+    bool samples(PathHash path) const { return history_ && history_->samples(path); }
+
+    /// A new node. n_hits: as far as the history remembers it from earlier stays.
+    void enter(NodeId node, PathHash path, std::uint32_t depth, std::uint32_t n_hits);
+    /// A sequence found the node in the tree. REQUIRES: not queued.
+    void found(NodeId node, bool was_cached);
+    /// A sequence with n_pages pages, n_known of them known before, has let the node go.
+    void used(NodeId node, std::uint32_t n_known, std::uint32_t n_pages, std::uint64_t now_ms);
+    /// After used: nobody holds the node any more.
+    void wait(NodeId node);
+    /// The use clock: one more page asked for, or one more sequence gone.
+    void tick() { ++use_clock_; }
+
+    void queue(NodeId node);    // it is evictable. REQUIRES: not queued
+    void unqueue(NodeId node);  // it is no longer, or is being dropped. REQUIRES: queued
+    NodeId pop();               // the one that goes next, no longer queued. REQUIRES: not empty
+    bool is_queued(NodeId node) const { return order_.contains(to_index(node)); }
+    bool empty() const { return order_.empty(); }
+    /// The node's page is dropped for good, not for want of space: no trace stays.
+    void forget(NodeId node);
+
+    const PageFacts& facts(NodeId node) const { return facts_[to_index(node)]; }
+    void check_invariants() const;
+
+private:
+    RetentionPolicy policy_;
+    std::uint32_t n_pages_;
+    std::uint64_t seed_;
+    std::uint64_t use_clock_ = 0;
+    std::uint64_t next_refresh_ = 0;       // use clock
+    std::vector<PageFacts> facts_;         // (n_pages): by node
+    std::vector<PathHash> paths_;          // (n_pages): by node
+    EvictionOrder order_;                  // of nodes
+    std::optional<ReuseHistory> history_;  // with policy kvasir
+    KeepValues values_;
+};
+
+}  // namespace kvasir
