@@ -113,6 +113,7 @@ void add_segments_of_lanes(uint row_lane, uint seg_lane, uint first, uint n, flo
 
 void store(uint row, uint r, uint token, uint t) {
     uint column = pc.y_first + (kEpilogue == kEpilogueSiluMul ? row / kRowTile * kGateRows + row % kRowTile : row);
+    if (kEpilogue == kEpilogueSiluMul && column >= pc.y_stride) return;  // the last tile's padding
     uint at = token * pc.y_stride + column;
     precise float value = total[r][t];
     if (kBias != 0) value = value + bias[row];

@@ -1,0 +1,94 @@
+#include "daemon/engine/sequence_state.hpp"
+
+#include <algorithm>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+namespace {
+constexpr std::uint32_t kPage = shared::kPageTokens;
+}
+
+OpenSlots::OpenSlots(std::uint32_t n) {
+    for (std::uint32_t i = n; i > 0; --i) free_.push_back(i - 1);
+}
+
+std::uint32_t OpenSlots::acquire() {
+    KVASIR_CHECK(!free_.empty(), "open slots are counted for the largest step");
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    return slot;
+}
+
+SequenceState::SequenceState(const Owner& owner, KvCache::Sequence kv, std::span<const TokenId> prompt)
+    : owner_(owner), kv_(std::move(kv)), tokens_(prompt.begin(), prompt.end()) {
+    tokens_.reserve(kv_.max_tokens());
+}
+
+Result<SequenceState> SequenceState::begin(const Owner& owner, DomainId domain, std::span<const TokenId> prompt,
+                                           std::uint32_t max_tokens, std::uint64_t now_ms, KvCache::Lookup lookup) {
+    KVASIR_TRY(KvCache::Sequence kv, owner.cache.begin(domain, prompt, max_tokens, now_ms, lookup));
+    return SequenceState(owner, std::move(kv), prompt);
+}
+
+SequenceState::SequenceState(SequenceState&& other) noexcept
+    : owner_(other.owner_),
+      kv_(std::move(other.kv_)),
+      tokens_(std::move(other.tokens_)),
+      step_slots_(std::exchange(other.step_slots_, {})),
+      logits_at_(std::move(other.logits_at_)),
+      n_step_(std::exchange(other.n_step_, 0)) {}
+
+SequenceState::~SequenceState() { give_slots_back(); }
+
+void SequenceState::give_slots_back() {
+    for (const std::uint32_t slot : step_slots_) owner_.slots.release(slot);
+    step_slots_.clear();
+}
+
+std::uint32_t SequenceState::extend_match(std::uint64_t now_ms) {
+    if (n_computed() % kPage != 0) return 0;
+    return kv_.extend_match(tokens_, now_ms);
+}
+
+Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at) {
+    KVASIR_CHECK(n > 0 && n <= n_pending() && n_step_ == 0, "a step takes pending tokens, one step at a time");
+    const std::uint32_t begin = n_computed();
+    const std::uint32_t first_page = begin / kPage;
+    for (std::uint32_t page = first_page; page < (begin + n) / kPage; ++page) {
+        KVASIR_TRY_VOID(owner_.model.reserve_pages(to_index(kv_.ensure_page(page)) + 1));
+    }
+    const std::uint32_t n_touched = (begin + n - 1) / kPage - first_page + 1;
+    while (step_slots_.size() < n_touched) step_slots_.push_back(owner_.slots.acquire());
+    n_step_ = n;
+    logits_at_ = std::move(logits_at);
+    return SequenceStep{.tokens = std::span(tokens_).subspan(begin, n),
+                        .first_position = begin,
+                        .pages = kv_.pages(),
+                        .open_slots = step_slots_,
+                        .logits_at = logits_at_};
+}
+
+void SequenceState::complete(std::uint64_t now_ms) {
+    KVASIR_CHECK(n_step_ > 0, "complete follows prepare");
+    const std::uint32_t begin = n_computed();
+    const std::uint32_t n_filled = (begin + n_step_) / kPage - begin / kPage;
+    kv_.append(std::span(tokens_).subspan(begin, n_step_));
+    kv_.commit(now_ms);
+    n_step_ = 0;
+    // Filled pages are sealed: nobody reads their f16 copy again.
+    for (std::uint32_t i = 0; i < n_filled; ++i) owner_.slots.release(step_slots_[i]);
+    step_slots_.erase(step_slots_.begin(), step_slots_.begin() + n_filled);
+}
+
+void SequenceState::release(std::uint64_t now_ms) {
+    give_slots_back();
+    kv_.release(now_ms);
+}
+
+void SequenceState::discard() {
+    give_slots_back();
+    kv_.discard();
+}
+
+}  // namespace kvasir

@@ -1,0 +1,2 @@
+// Boost.JSON's implementation, compiled once.
+#include <boost/json/src.hpp>

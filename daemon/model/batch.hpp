@@ -1,0 +1,73 @@
+// Batch: one step's input, laid out for the kernels: tokens of several sequences, prefill chunks and decode steps alike.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "config/base/error.hpp"
+#include "config/base/types.hpp"
+#include "daemon/model/rope.hpp"
+#include "vk_kernels/kv_store.hpp"
+#include "vk_kernels/ops/attention.hpp"
+
+namespace kvasir {
+
+/// One sequence's part of a step. Views must live until the step has run.
+struct SequenceStep {
+    std::span<const TokenId> tokens;           // to compute, consecutive
+    std::uint32_t first_position = 0;          // of tokens[0]
+    std::span<const PageId> pages;             // block table: at least every page that is full after this step
+    std::span<const std::uint32_t> open_slots; // of the pages first_position / 32, ... that the tokens lie in
+    std::span<const std::uint32_t> logits_at;  // indices into tokens whose logits are wanted, ascending
+};
+
+/// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
+struct Batch {
+    std::uint32_t n_tokens = 0;
+    gpu::Slice tokens;       // (n_tokens) uint
+    gpu::Slice slots;        // (n_tokens) uint
+    gpu::Slice rope;         // (n_tokens, n_rot / 2, 2) f32
+    gpu::Attention::Work attention;
+    std::uint32_t n_sealed = 0;     // pages this step fills
+    std::uint32_t sealed_slabs = 0; // bit s: a filled page lies in slab s
+    gpu::Slice seal_jobs;
+    gpu::Slice seal_status;
+    std::vector<std::uint32_t> logit_rows;  // rows of the batch, ascending
+};
+
+struct BatchLimits {
+    std::uint32_t max_tokens = 0;     // a step
+    std::uint32_t max_sequences = 0;  // a step
+    std::uint32_t max_pages = 0;      // a sequence
+    std::uint32_t max_logit_rows = 0; // a step
+};
+
+/// Owns the upload buffer. The device must be done with the last batch before the next write.
+class BatchWriter {
+public:
+    static Result<BatchWriter> create(gpu::Device& device, const BatchLimits& limits, const Rope& rope);
+    /// REQUIRES: the steps keep the limits, each has at least one token.
+    const Batch& write(std::span<const SequenceStep> steps, const gpu::Attention& attention, std::uint32_t pages_per_slab);
+    /// After the step ran: whether the page that sequence step `i` filled as its `k`th holds only finite numbers.
+    bool is_finite(std::size_t i) const;
+    const BatchLimits& limits() const { return limits_; }
+
+private:
+    template <class T>
+    std::span<T> section(gpu::Slice& slice, std::size_t n);
+    void write_tokens(std::span<const SequenceStep> steps);
+    void write_attention(std::span<const SequenceStep> steps, const gpu::Attention& attention);
+    void write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab);
+
+    BatchLimits limits_;
+    Rope rope_;
+    std::uint64_t alignment_ = 256;
+    gpu::Buffer upload_;
+    gpu::Buffer status_;  // readback: written by seal_page
+    std::uint64_t at_ = 0;
+    Batch batch_;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> seals_of_;  // by step: first job, jobs
+};
+
+}  // namespace kvasir

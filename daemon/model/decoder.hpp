@@ -1,0 +1,87 @@
+// Decoder: the forward pass of one model as a script of ops.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "config/base/error.hpp"
+#include "daemon/model/batch.hpp"
+#include "daemon/model/rope.hpp"
+#include "daemon/model/tensor_loader.hpp"
+#include "vk_kernels/kv_store.hpp"
+#include "vk_kernels/ops/attention.hpp"
+#include "vk_kernels/ops/embed.hpp"
+#include "vk_kernels/ops/mat_mul.hpp"
+#include "vk_kernels/ops/rope_append_kv.hpp"
+#include "vk_kernels/ops/seal_page.hpp"
+
+namespace kvasir {
+
+/// The numbers every part of the engine needs of a model; an architecture reads them from the file's metadata.
+struct ModelShape {
+    std::uint32_t n_layers = 0;
+    std::uint32_t dim = 0;
+    std::uint32_t ffn_dim = 0;
+    gpu::HeadShape heads;
+    std::uint32_t n_vocab = 0;
+    std::uint32_t context_length = 0;
+    float norm_eps = 0;
+    Rope rope;
+};
+
+/// The ops of one loaded model, compiled for its shapes.
+struct Ops {
+    gpu::Embed embed;
+    gpu::MatMul mat_mul;
+    gpu::RopeAppendKv rope_append_kv;
+    gpu::SealPage seal_page;
+    gpu::Attention attention;
+
+    static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape, std::uint32_t open_format);
+};
+
+/// Where a step's intermediate values lie; sized once for the largest step.
+struct Activations {
+    gpu::Buffer x;         // (max_tokens, dim) residual stream
+    gpu::Buffer qkv;       // (max_tokens, (n_heads + 2 n_kv_heads) * head_dim)
+    gpu::Buffer q;         // (max_tokens, n_heads * head_dim)
+    gpu::Buffer attn;      // (max_tokens, n_heads * head_dim)
+    gpu::Buffer partials;  // attention splits computed apart
+    gpu::Buffer hidden;    // (max_tokens, ffn_dim)
+    gpu::Buffer out_x;     // (max_logit_rows, dim) rows whose logits are wanted
+    gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
+
+    static Result<Activations> create(gpu::Device& device, const ModelShape& shape, const BatchLimits& limits,
+                                      const gpu::Attention& attention);
+};
+
+/// What a decoder records into. All references outlive it.
+struct DecoderContext {
+    gpu::Device& device;
+    Ops& ops;
+    Activations& activations;
+    gpu::KvStore& kv;
+};
+
+/// Owns the weights. record() appends one step to the recorder; logits of batch.logit_rows end in activations.logits.
+class Decoder {
+public:
+    virtual ~Decoder() = default;
+    virtual void record(gpu::Recorder& recorder, const Batch& batch, const DecoderContext& context) const = 0;
+};
+
+/// One architecture: reads its shape, then its weights. A new one is one file and one line in registry.cpp.
+struct Architecture {
+    std::string_view name;  // general.architecture
+    Result<ModelShape> (*read_shape)(const GgufFile& file, std::string_view architecture);
+    Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape, Ops& ops);
+};
+
+std::span<const Architecture> all_architectures();
+/// Errors: unsupported, naming the architecture and those that are known.
+Result<const Architecture*> find_architecture(std::string_view name);
+
+}  // namespace kvasir

@@ -1,0 +1,163 @@
+#include "daemon/model/model.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "quant/gguf.hpp"
+
+namespace kvasir {
+namespace {
+
+struct KvName {
+    std::string_view name;
+    std::uint32_t format;
+};
+constexpr std::array kKvNames = {KvName{"f32", shared::kKvF32}, KvName{"f16", shared::kKvF16},
+                                 KvName{"int8", shared::kKvInt8}, KvName{"int4", shared::kKvInt4}};
+
+Result<std::uint32_t> find_kv_format(std::string_view name) {
+    for (const KvName& known : kKvNames) {
+        if (known.name == name) return known.format;
+    }
+    return Error{ErrorCode::invalid_argument, fmt::format("KV format \"{}\": expected f16, int8 or int4", name)};
+}
+
+std::string_view kv_name(std::uint32_t format) {
+    for (const KvName& known : kKvNames) {
+        if (known.format == format) return known.name;
+    }
+    return "?";
+}
+
+}  // namespace
+
+Result<gpu::KvFormats> parse_kv_formats(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    gpu::KvFormats formats;
+    KVASIR_TRY(formats.keys, find_kv_format(text.substr(0, colon)));
+    KVASIR_TRY(formats.values, find_kv_format(colon == std::string_view::npos ? text : text.substr(colon + 1)));
+    if ((formats.keys == shared::kKvF32) != (formats.values == shared::kKvF32)) {
+        return Error{ErrorCode::invalid_argument, fmt::format("KV format \"{}\": f32 is for keys and values together", text)};
+    }
+    return formats;
+}
+
+std::string to_string(const gpu::KvFormats& formats) {
+    if (formats.keys == formats.values) return std::string(kv_name(formats.keys));
+    return fmt::format("{}:{}", kv_name(formats.keys), kv_name(formats.values));
+}
+
+Result<> Model::create_kv(const ModelOptions& options) {
+    constexpr std::uint32_t kPage = shared::kPageTokens;
+    gpu::KvShape kv{.n_kv_heads = shape_.heads.n_kv_heads,
+                    .head_dim = shape_.heads.head_dim,
+                    .layers = std::vector<gpu::KvFormats>(shape_.n_layers, options.kv),
+                    .open_format = options.kv.keys == shared::kKvF32 ? shared::kKvF32 : shared::kKvF16};
+    context_length_ = options.context == 0 ? shape_.context_length : std::min(options.context, shape_.context_length);
+    // A sequence has one page open between steps; within a step one more for each page its tokens touch.
+    n_open_slots_ = 2 * options.max_sequences + options.step_tokens / kPage + 1;
+    const std::uint64_t open_bytes = n_open_slots_ * kv.open_page_bytes();
+    constexpr std::uint64_t kMostByDefault = 1ULL << 30U;
+    std::uint64_t budget = options.kv_budget_bytes;
+    if (budget == 0) {
+        const std::uint64_t wanted = std::uint64_t{options.max_sequences} * ((context_length_ + kPage - 1) / kPage) * kv.page_bytes();
+        budget = std::min(wanted, kMostByDefault) + open_bytes;
+    }
+    if (budget < open_bytes + kv.page_bytes()) {
+        return Error{ErrorCode::too_large, fmt::format("cache budget: {} bytes, but {} open pages take {} and a page takes {}: raise "
+                                                       "cache.budget_bytes, or lower engine.max_sequences or engine.step_tokens",
+                                                       budget, n_open_slots_, open_bytes, kv.page_bytes())};
+    }
+    std::uint64_t largest_page = 0;
+    for (std::size_t i = 0; i < kv.layers.size(); ++i) largest_page = std::max<std::uint64_t>(largest_page, kv.page_words(i) * 4ULL);
+    const std::uint64_t most = device_->limits().max_binding_bytes / largest_page * shared::kMaxSlabs;
+    n_pages_ = static_cast<std::uint32_t>(std::min((budget - open_bytes) / kv.page_bytes(), most));
+    KVASIR_TRY(gpu::KvStore store, gpu::KvStore::create(*device_, std::move(kv), n_pages_, n_open_slots_));
+    kv_ = std::make_unique<gpu::KvStore>(std::move(store));
+    return {};
+}
+
+Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress) {
+    KVASIR_TRY(gpu::Uploader uploader, gpu::Uploader::create(*device_, *recorder_));
+    TensorLoader loader(file, uploader, [&](double fraction) {
+        if (progress) progress(0.9 * fraction, "weights");
+    });
+    const std::uint64_t before = device_->allocated_bytes();
+    KVASIR_TRY(decoder_, architecture.load(loader, shape_, *ops_));
+    weight_bytes_ = device_->allocated_bytes() - before;
+    for (const TensorInfo& tensor : file.tensors()) n_parameters_ += tensor.n_elements();
+    return {};
+}
+
+/// Drivers compile at first use: run every tile size once, so that no request waits for a compiler.
+Result<> Model::warm_up(const Progress& progress) {
+    const std::vector<TokenId> tokens(limits().max_tokens, 0);
+    std::vector<std::uint32_t> slots(limits().max_tokens / shared::kPageTokens + 1);
+    std::vector<PageId> pages(slots.size(), PageId{0});
+    for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<std::uint32_t>(i);
+    std::uint32_t done = 0;
+    for (const std::uint32_t n : {1U, 2U, 4U, 8U, shared::kPageTokens}) {
+        if (n > limits().max_tokens || n > context_length_) continue;
+        const std::uint32_t n_logits = std::min(n, limits().max_logit_rows);
+        std::vector<std::uint32_t> logits_at(n_logits);
+        for (std::uint32_t i = 0; i < n_logits; ++i) logits_at[i] = n - n_logits + i;
+        const SequenceStep step{.tokens = std::span(tokens).first(n), .first_position = 0, .pages = pages, .open_slots = slots, .logits_at = logits_at};
+        KVASIR_TRY_VOID(this->step({&step, 1}));
+        if (progress) progress(0.9 + 0.02 * ++done, "kernels");
+    }
+    return device_->save_pipeline_cache();
+}
+
+Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Progress& progress) {
+    std::unique_ptr<Model> model(new Model());
+    KVASIR_TRY(const GgufFile file, GgufFile::open(options.path));
+    KVASIR_TRY(const std::string_view architecture_name, file.get_string("general.architecture"));
+    KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
+    KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name));
+    KVASIR_TRY(const auto name, file.find_string("general.name"));
+    model->name_ = name && !name->empty() ? std::string(*name) : options.path.stem().string();
+    if (file.find("tokenizer.ggml.tokens") != nullptr) {
+        KVASIR_TRY(model->tokenizer_, Tokenizer::create(file));
+        if (model->tokenizer_->n_vocab() > model->shape_.n_vocab) {
+            return Error{ErrorCode::corrupt, fmt::format("{}: the tokenizer has {} tokens, token_embd.weight {} rows", options.path.string(),
+                                                         model->tokenizer_->n_vocab(), model->shape_.n_vocab)};
+        }
+    }
+    KVASIR_TRY(model->device_, gpu::Device::create(options.device));
+    KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
+    KVASIR_TRY_VOID(model->create_kv(options));
+    const gpu::KvShape& kv = model->kv_->shape();
+    KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
+    for (const gpu::KvFormats& formats : kv.layers) {
+        KVASIR_TRY_VOID(model->ops_->seal_page.prepare(formats));
+        KVASIR_TRY_VOID(model->ops_->attention.prepare(formats, model->kv_->n_slabs()));
+    }
+    const BatchLimits limits{.max_tokens = options.step_tokens,
+                             .max_sequences = options.max_sequences,
+                             .max_pages = model->context_length_ / shared::kPageTokens + 1,
+                             .max_logit_rows = std::min(std::max(options.max_logit_rows, options.max_sequences), options.step_tokens)};
+    KVASIR_TRY(BatchWriter writer, BatchWriter::create(*model->device_, limits, model->shape_.rope));
+    model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
+    KVASIR_TRY(model->activations_, Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
+    KVASIR_TRY_VOID(model->load_weights(file, *architecture, progress));
+    KVASIR_TRY_VOID(model->warm_up(progress));
+    if (progress) progress(1.0, "ready");
+    return model;
+}
+
+Result<> Model::step(std::span<const SequenceStep> steps) {
+    const Batch& batch = writer_->write(steps, ops_->attention, kv_->layer(0).pages_per_slab);
+    KVASIR_TRY_VOID(recorder_->begin());
+    decoder_->record(*recorder_, batch, {.device = *device_, .ops = *ops_, .activations = activations_, .kv = *kv_});
+    return recorder_->submit_and_wait();
+}
+
+std::span<const float> Model::logits(std::size_t i) const {
+    return activations_.logits.mapped_as<const float>().subspan(i * shape_.n_vocab, shape_.n_vocab);
+}
+
+}  // namespace kvasir

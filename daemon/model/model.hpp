@@ -1,0 +1,90 @@
+// Model: a model file made ready on a device: weights, compiled ops, KV pages, tokenizer; runs one step at a time.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "config/base/error.hpp"
+#include "daemon/model/decoder.hpp"
+#include "daemon/model/tokenizer.hpp"
+#include "vk_kernels/device.hpp"
+
+namespace kvasir {
+
+/// KV formats as an operator names them: "f16", "int8", "int4", "int8:int4" (keys:values), "f32" (reference mode).
+Result<gpu::KvFormats> parse_kv_formats(std::string_view text);
+std::string to_string(const gpu::KvFormats& formats);
+
+struct ModelOptions {
+    std::filesystem::path path;
+    gpu::DeviceOptions device;
+    gpu::KvFormats kv;
+    std::uint32_t context = 0;             // 0: the model's
+    std::uint32_t max_sequences = 16;      // in one step
+    std::uint32_t step_tokens = 256;       // in one step
+    std::uint32_t max_logit_rows = 64;     // in one step
+    std::uint64_t kv_budget_bytes = 0;     // sealed and open pages; 0: a full context for each sequence, at most 1 GiB
+};
+
+/// Not thread-safe: one thread runs steps. tokenizer() and shape() are immutable and may be read from any thread.
+class Model {
+public:
+    using Progress = std::function<void(double fraction, std::string_view what)>;
+    /// Slow. Errors: io, corrupt, unsupported, exhausted, too_large (budget below one context page set).
+    static Result<std::unique_ptr<Model>> load(const ModelOptions& options, const Progress& progress);
+
+    const ModelShape& shape() const { return shape_; }
+    const std::string& name() const { return name_; }
+    std::uint64_t n_parameters() const { return n_parameters_; }
+    std::uint64_t weight_bytes() const { return weight_bytes_; }
+    const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
+    const gpu::Device& device() const { return *device_; }
+    const gpu::KvStore& kv() const { return *kv_; }
+    const BatchLimits& limits() const { return writer_->limits(); }
+    std::uint32_t n_pages() const { return n_pages_; }
+    std::uint32_t n_open_slots() const { return n_open_slots_; }
+    /// Longest sequence: the context asked for.
+    std::uint32_t context_length() const { return context_length_; }
+    /// Bytes of a sealed token over all layers, scales included.
+    double kv_bytes_per_token() const { return static_cast<double>(kv_->shape().page_bytes()) / shared::kPageTokens; }
+
+    /// Makes sure pages below n exist on the device. Errors: exhausted.
+    Result<> reserve_pages(std::uint32_t n) { return kv_->reserve_pages(*device_, n); }
+
+    /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of the steps.
+    /// REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.
+    Result<> step(std::span<const SequenceStep> steps);
+    /// (n_vocab) of the i-th wanted row of the last step; valid until the next.
+    std::span<const float> logits(std::size_t i) const;
+    /// False where step i of the last call filled a page with a NaN or an infinity: its sequence must end.
+    bool is_finite(std::size_t i) const { return writer_->is_finite(i); }
+    std::uint32_t n_dispatches() const { return recorder_->n_dispatches(); }
+
+private:
+    Model() = default;
+    Result<> create_kv(const ModelOptions& options);
+    Result<> load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress);
+    Result<> warm_up(const Progress& progress);
+
+    // Destroyed in reverse: everything on the device before the device.
+    ModelShape shape_;
+    std::string name_;
+    std::uint64_t n_parameters_ = 0;
+    std::uint64_t weight_bytes_ = 0;
+    std::uint32_t context_length_ = 0;
+    std::uint32_t n_pages_ = 0;
+    std::uint32_t n_open_slots_ = 0;
+    std::shared_ptr<const Tokenizer> tokenizer_;
+    std::unique_ptr<gpu::Device> device_;
+    std::unique_ptr<gpu::Recorder> recorder_;
+    std::unique_ptr<Ops> ops_;
+    std::unique_ptr<gpu::KvStore> kv_;
+    std::unique_ptr<BatchWriter> writer_;
+    Activations activations_;
+    std::unique_ptr<Decoder> decoder_;
+};
+
+}  // namespace kvasir

@@ -1,0 +1,27 @@
+// Which architectures there are: one line each.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "daemon/model/arch/architectures.hpp"
+
+namespace kvasir {
+
+std::span<const Architecture> all_architectures() {
+    static const std::array kArchitectures = {
+        llama_architecture(),
+        qwen2_architecture(),
+    };
+    return kArchitectures;
+}
+
+Result<const Architecture*> find_architecture(std::string_view name) {
+    std::string known;
+    for (const Architecture& architecture : all_architectures()) {
+        if (architecture.name == name) return &architecture;
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
+    }
+    return Error{ErrorCode::unsupported, fmt::format("architecture \"{}\" is not supported, expected one of: {}", name, known)};
+}
+
+}  // namespace kvasir
