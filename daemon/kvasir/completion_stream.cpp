@@ -49,7 +49,7 @@ std::string error_message(std::string_view body) {
 
 Result<void> CompletionStream::push(std::string_view bytes, std::string& text) {
     std::vector<SseParser::Event> events;
-    const auto status = parser_.push(bytes, events);
+    auto status = parser_.push(bytes, events);
     for (const SseParser::Event& event : events) {
         if (is_done_) break;
         if (event.data == "[DONE]") {
