@@ -16,8 +16,6 @@ static_assert(kTailClass + 1 == kRetentionClasses);
 // First guesses, as pages seen through a bucket: this much evidence weighs as much as the guess.
 constexpr double kPriorPages = 8;
 constexpr double kClassPriorPages = 50;
-// A page with more hits is likelier to be asked for again: a first guess, by level of hits.
-constexpr double kHitLevelFactor = 1.5;
 
 std::uint32_t hit_level(std::uint32_t n_hits) {
     if (n_hits < 3) return n_hits;
@@ -160,12 +158,9 @@ KeepValues make_keep_values(const ReuseStatistics& statistics, std::uint32_t n_p
         const bool tails = level == kHitLevels;
         const std::uint32_t first = level * kKnownLevels;
         const std::uint32_t last = tails ? first + 1 : first + kKnownLevels;
-        Curve level_guess = guess;
-        const double factor = tails ? 1 : std::pow(kHitLevelFactor, static_cast<double>(level) - 1);
-        for (double& value : level_guess) value *= factor;
         Evidence of_level;
         for (std::uint32_t c = first; c < last; ++c) of_level.add(of_class[c]);
-        level_guess = of_level.hazard(level_guess, kClassPriorPages);
+        const Curve level_guess = of_level.hazard(guess, kClassPriorPages);
         for (std::uint32_t c = first; c < last; ++c) {
             result.values[c] = keep_values(of_class[c].hazard(level_guess, kClassPriorPages));
             result.segments[c] = segments_of(result.values[c]);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kHorizon = 16;     // in sizes of the cache
 constexpr std::uint64_t kMinWaits = 4096;  // learning needs some examples however small the cache
-constexpr std::uint64_t kMaxWaits = 64 * 1024;  // 2.5 MB
+constexpr std::uint64_t kMaxWaits = 256 * 1024;  // 11 MB, where pages take gigabytes
 
 std::uint64_t wanted_waits(std::uint32_t n_pages) {
     return std::max(kHorizon * n_pages, kMinWaits);
@@ -59,7 +59,8 @@ void ReuseHistory::begin_wait(PathHash path, std::uint32_t retention_class, std:
     entries_[index] = {.path = path,
                        .since = use_clock,
                        .n_hits = n_hits,
-                       .retention_class = retention_class,
+                       .retention_class = static_cast<std::uint8_t>(retention_class),
+                       .in_use = true,
                        .next_in_bucket = bucket,
                        .older = newest_};
     bucket = index;
@@ -95,8 +96,9 @@ void ReuseHistory::learn(std::uint32_t retention_class, std::uint64_t age, bool 
 
 ReuseStatistics ReuseHistory::statistics(std::uint64_t use_clock) const {
     ReuseStatistics result = ended_;
-    for (std::uint32_t index = oldest_; index != kNone; index = entries_[index].newer) {
-        const Entry& entry = entries_[index];
+    for (const Entry& entry :
+         entries_) {  // in memory's order: several times faster than the list's
+        if (!entry.in_use) continue;
         result.add(entry.retention_class, use_clock - std::min(entry.since, use_clock), false);
     }
     return result;
@@ -107,13 +109,17 @@ void ReuseHistory::check_invariants() const {
     std::uint32_t older = kNone;
     for (std::uint32_t i = oldest_; i != kNone; older = i, i = entries_[i].newer, ++n_listed) {
         KVASIR_CHECK(find(entries_[i].path) == i, "a path is remembered once");
+        KVASIR_CHECK(entries_[i].in_use, "what is listed is in use");
         KVASIR_CHECK(entries_[i].older == older, "the list of waits runs both ways");
         KVASIR_CHECK(older == kNone || entries_[older].since <= entries_[i].since,
                      "waits are listed in the order they began");
     }
     KVASIR_CHECK(newest_ == older && n_listed == n_waits_, "the count of waits is right");
     std::uint32_t n_unused = 0;
-    for (std::uint32_t i = unused_; i != kNone; i = entries_[i].next_in_bucket) ++n_unused;
+    for (std::uint32_t i = unused_; i != kNone; i = entries_[i].next_in_bucket) {
+        KVASIR_CHECK(!entries_[i].in_use, "what is unused is not in use");
+        ++n_unused;
+    }
     KVASIR_CHECK(n_waits_ + n_unused == entries_.size(), "an entry is a wait or unused");
 }
 

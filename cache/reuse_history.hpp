@@ -50,7 +50,8 @@ private:
         PathHash path = 0;
         std::uint64_t since = 0;  // use clock
         std::uint32_t n_hits = 0;
-        std::uint32_t retention_class = 0;
+        std::uint8_t retention_class = 0;
+        bool in_use = false;
         std::uint32_t next_in_bucket = kNone;  // also links the unused entries
         std::uint32_t older = kNone;
         std::uint32_t newer = kNone;
