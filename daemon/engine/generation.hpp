@@ -30,7 +30,8 @@ struct SamplingOptions {
 };
 
 struct GenerationRequest {
-    std::string request_id;  // for log lines
+    std::string request_id;    // for log lines
+    std::uint32_t domain = 0;  // isolation domain of the caller: prefixes are reused within one only
     std::vector<TokenId> prompt;
     std::uint32_t max_tokens = 0;  // at least 1; the engine stops earlier at the context's end
     SamplingOptions sampling;

@@ -1,0 +1,89 @@
+// Engine: the one thread that owns model, cache and running requests. Everything else talks to it through GenerationEngine.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "cache/kv_cache.hpp"
+#include "daemon/engine/generation.hpp"
+#include "daemon/engine/sequence_state.hpp"
+#include "daemon/model/model.hpp"
+
+namespace kvasir {
+
+struct EngineOptions {
+    ModelOptions model;
+    std::uint32_t max_queue = 64;  // requests that wait for a place
+};
+
+struct RunningRequest;
+
+class Engine final : public GenerationEngine {
+public:
+    /// Loads the model on the caller's thread, then starts the engine's. Errors: as Model::load; unsupported (no tokenizer).
+    static Result<std::unique_ptr<Engine>> create(const EngineOptions& options, const Model::Progress& progress);
+    /// Requests that still run end as cancelled.
+    ~Engine() override;
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    EngineState state() const override;
+    std::shared_ptr<const ModelInfo> model() const override { return info_; }
+    Result<RequestId> submit(GenerationRequest request, std::shared_ptr<GenerationSink> sink) override;
+    void cancel(RequestId id) override;
+    EngineMetrics metrics() const override;
+
+private:
+    struct Submitted {
+        RequestId id;
+        GenerationRequest request;
+        std::shared_ptr<GenerationSink> sink;
+        std::chrono::steady_clock::time_point submitted;
+    };
+
+    explicit Engine(const EngineOptions& options) : options_(options) {}
+    Result<> check_request(const GenerationRequest& request) const;
+    void run();
+    bool take_orders();
+    void admit();
+    void run_step();
+    Result<> compute(const std::vector<RunningRequest*>& requests, const std::vector<std::uint32_t>& n_tokens);
+    void take_token(RunningRequest& request, std::span<const float> logits);
+    void finish(RunningRequest& request, FinishReason reason, std::optional<Error> error = {});
+    void fail_all(const Error& error);
+    void publish_metrics();
+
+    const EngineOptions options_;
+    std::shared_ptr<const ModelInfo> info_;
+
+    // Shared, under mutex_.
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<Submitted> submitted_;
+    std::vector<RequestId> cancelled_;
+    std::uint64_t next_id_ = 1;
+    std::size_t n_waiting_ = 0;  // submitted_ and waiting_ together
+    bool stopping_ = false;
+    std::optional<Error> broken_;
+    EngineMetrics metrics_;
+
+    // The engine thread's own.
+    std::unique_ptr<Model> model_;
+    std::unique_ptr<KvCache> cache_;
+    std::unique_ptr<OpenSlots> slots_;
+    std::deque<Submitted> waiting_;
+    std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
+    std::size_t rotation_ = 0;
+    EngineMetrics counters_;  // published to metrics_ after each step
+
+    std::thread thread_;  // last: everything above is ready when it starts
+};
+
+}  // namespace kvasir

@@ -1,0 +1,36 @@
+// RunningRequest: everything the engine's thread keeps of one request between steps.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "daemon/engine/generation.hpp"
+#include "daemon/engine/sampler.hpp"
+#include "daemon/engine/sequence_state.hpp"
+#include "daemon/engine/stop_matcher.hpp"
+#include "daemon/model/tokenizer.hpp"
+
+namespace kvasir {
+
+struct RunningRequest {
+    RequestId id;
+    GenerationRequest request;
+    std::shared_ptr<GenerationSink> sink;
+    SequenceState state;
+    Sampler sampler;
+    IncrementalDetokenizer detokenizer;
+    StopMatcher stop;
+    std::uint32_t max_tokens = 0;  // what context and pages leave of the request's
+    std::uint32_t n_generated = 0;
+    std::chrono::steady_clock::time_point submitted;
+    std::chrono::steady_clock::time_point first_token;  // set with the first token
+    bool is_done = false;
+    std::vector<std::pair<TokenId, float>> top;  // scratch for logprobs
+
+    bool is_decoding() const { return n_generated > 0; }
+};
+
+}  // namespace kvasir

@@ -1,0 +1,32 @@
+// Scheduler: which tokens of which requests share the next step. A pure function of what is pending.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace kvasir {
+
+/// One running request, oldest first.
+struct RequestFacts {
+    std::uint32_t n_pending = 0;  // tokens not yet computed: 1 while decoding
+    bool is_decoding = false;     // its prompt is done
+};
+
+struct StepLimits {
+    std::uint32_t max_tokens = 0;
+    std::uint32_t max_sequences = 0;
+    std::uint32_t busy_prefill_tokens = 64;  // prompt tokens a step takes while others decode: they wait for the whole step
+};
+
+/// Tokens of request `index` in the step.
+struct StepShare {
+    std::size_t index = 0;
+    std::uint32_t n_tokens = 0;
+};
+
+/// Decoding requests first, one token each, from `rotation` on so that none starves where there are more than fit; then
+/// prompts, oldest first: one at a time, so that a later one with the same opening finds its pages.
+std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits, std::size_t rotation);
+
+}  // namespace kvasir
