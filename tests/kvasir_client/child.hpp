@@ -24,7 +24,7 @@ public:
     static constexpr std::chrono::seconds kPatience{30};  // busy machines; nothing sleeps this long
 
     Child(const std::string& program, std::vector<std::string> arguments, On on = On::pipes,
-          bool ignores_sigint = false) {
+          const std::vector<int>& ignored_signals = {}) {
         std::array<std::array<int, 2>, 3> pipes{};
         if (on == On::pipes) {
             for (auto& pipe : pipes) (void)!::pipe2(pipe.data(), O_CLOEXEC);
@@ -38,7 +38,9 @@ public:
                 ::dup2(pipes[1][1], 1);
                 ::dup2(pipes[2][1], 2);
             }
-            if (ignores_sigint) std::signal(SIGINT, SIG_IGN);
+            for (const int number : {SIGINT, SIGPIPE})
+                std::signal(number, SIG_DFL);  // not as inherited
+            for (const int number : ignored_signals) std::signal(number, SIG_IGN);
             ::setenv("TERM", "xterm", 1);
             ::setenv("HOME", "/nonexistent", 1);  // no ~/.editrc
             for (const char* name : {"KVASIR_SOCKET", "KVASIR_URL", "KVASIR_API_KEY", "NO_COLOR"})

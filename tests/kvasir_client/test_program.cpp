@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_background_job_that_ignores_interrupts_goes_on) {
         peer.send_event(text_event("b"));
         peer.end_events();
     });
-    Child child(kProgram, with_socket(server, {"run", "x"}), Child::On::pipes, true);
+    Child child(kProgram, with_socket(server, {"run", "x"}), Child::On::pipes, {SIGINT});
     BOOST_TEST(child.expect("a"));
     child.signal(SIGINT);
     go_on.set_value();
@@ -138,22 +138,37 @@ BOOST_AUTO_TEST_CASE(a_background_job_that_ignores_interrupts_goes_on) {
 }
 
 BOOST_AUTO_TEST_CASE(a_reader_that_leaves_ends_the_request_quietly) {
-    std::promise<bool> closed;
-    FakeServer server([&closed](const Request&, Peer& peer) {
-        peer.begin_events();
-        peer.send_event(text_event("first"));
-        bool gone = false;
-        for (int i = 0; i < 2000 && !gone; ++i) {
-            gone = !peer.send_event(text_event("more")) || peer.wait_closed(10);
-        }
-        closed.set_value(gone);
-    });
-    Child child(kProgram, with_socket(server, {"run", "x"}));
-    BOOST_TEST(child.expect("first"));
-    child.close_output();
-    BOOST_TEST(closed.get_future().get());
-    BOOST_TEST(child.wait() == 141);
-    BOOST_TEST(child.errors.empty());
+    for (const std::vector<int>& ignored : {std::vector<int>{}, std::vector<int>{SIGPIPE}}) {
+        std::promise<bool> closed;
+        FakeServer server([&closed](const Request&, Peer& peer) {
+            peer.begin_events();
+            peer.send_event(text_event("first"));
+            bool gone = false;
+            for (int i = 0; i < 2000 && !gone; ++i) {
+                gone = !peer.send_event(text_event("more")) || peer.wait_closed(10);
+            }
+            closed.set_value(gone);
+        });
+        Child child(kProgram, with_socket(server, {"run", "x"}), Child::On::pipes, ignored);
+        BOOST_TEST(child.expect("first"));
+        child.close_output();
+        BOOST_TEST(closed.get_future().get());
+        BOOST_TEST(child.wait() == 141);
+        BOOST_TEST(child.errors.empty());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(output_that_cannot_be_written_exits_1) {
+    if (::access("/dev/full", W_OK) != 0) {
+        BOOST_TEST_MESSAGE("no /dev/full: skipped");
+        return;
+    }
+    FakeServer server(
+        [](const Request&, Peer& peer) { peer.send_json(200, R"({"status":"ok"})"); });
+    Child child("/bin/sh",
+                {"-c", kProgram + " --socket " + server.address() + " health >/dev/full"});
+    BOOST_TEST(child.wait() == 1);
+    BOOST_TEST(child.errors == "kvasir: standard output: No space left on device\n");
 }
 
 BOOST_AUTO_TEST_CASE(nobody_listening_exits_3_and_says_where) {
