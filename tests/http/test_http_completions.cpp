@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_is_429_with_retry_after) {
 }
 
 BOOST_AUTO_TEST_CASE(a_choice_refused_cancels_those_before_it) {
-    engine->set_pieces(std::vector<std::string>(100'000, "a"));
+    engine->set_endless("a");
     engine->set_pace(std::chrono::milliseconds(1));
     engine->set_on_submit([](const GenerationRequest& request) -> std::optional<Error> {
         if (request.sampling.choice < 2) return std::nullopt;

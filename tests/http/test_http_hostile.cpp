@@ -81,7 +81,7 @@ struct HostileFixture : HttpFixture {
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
     void generate_for_long(milliseconds pace, std::size_t piece_bytes = 8) {
-        engine->set_pieces(std::vector<std::string>(1'000'000, std::string(piece_bytes, 'x')));
+        engine->set_endless(std::string(piece_bytes, 'x'));
         engine->set_pace(pace);
     }
     static std::string long_stream() {

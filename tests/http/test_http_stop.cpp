@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(a_stop_lets_running_requests_finish) {
 
 BOOST_AUTO_TEST_CASE(after_the_drain_time_requests_end_with_an_error) {
     options.timeouts.drain = milliseconds(200);
-    engine->set_pieces(std::vector<std::string>(100'000, "a"));
+    engine->set_endless("a");
     engine->set_pace(milliseconds(2));
     RawClient whole = client();
     whole.send(request(false));
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(after_the_drain_time_requests_end_with_an_error) {
 
 BOOST_AUTO_TEST_CASE(stop_now_does_not_wait) {
     options.timeouts.drain = milliseconds(60'000);
-    engine->set_pieces(std::vector<std::string>(100'000, "a"));
+    engine->set_endless("a");
     engine->set_pace(milliseconds(2));
     RawClient streamed = client();
     streamed.send(request(true));
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(stop_now_does_not_wait) {
 BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_does_not_hold_up_a_stop) {
     options.timeouts.drain = milliseconds(100);
     options.limits.stream_queue_bytes = 1U << 30;
-    engine->set_pieces(std::vector<std::string>(100'000, std::string(4'000, 'a')));
+    engine->set_endless(std::string(4'000, 'a'));
     engine->set_pace(milliseconds(1));
     RawClient streamed = client();
     streamed.send(request(true));
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(a_request_completed_during_the_drain_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_server_destroyed_in_mid_request_cancels_and_leaves_nothing_behind) {
-    engine->set_pieces(std::vector<std::string>(100'000, "a"));
+    engine->set_endless("a");
     for (int round = 0; round < 20; ++round) {
         std::vector<RawClient> clients;
         for (int i = 0; i < 6; ++i) {

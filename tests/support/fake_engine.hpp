@@ -46,6 +46,13 @@ public:
         auto shared = std::make_shared<const std::vector<std::string>>(std::move(pieces));
         const std::lock_guard lock(mutex_);
         pieces_ = std::move(shared);
+        endless_ = false;
+    }
+    /// The same piece for ever.
+    void set_endless(std::string piece) {
+        const std::lock_guard lock(mutex_);
+        pieces_ = std::make_shared<const std::vector<std::string>>(1, std::move(piece));
+        endless_ = true;
     }
     void set_pace(std::chrono::microseconds pace) {
         const std::lock_guard lock(mutex_);
@@ -105,7 +112,8 @@ public:
         const std::lock_guard lock(mutex_);
         requests_.push_back(request);
         const RequestId id{++last_id_};
-        running_.push_back({id, std::move(request), std::move(sink), pieces_, failure_, 0, false});
+        running_.push_back(
+            {id, std::move(request), std::move(sink), pieces_, endless_, failure_, 0, false});
         changed_.notify_all();
         return id;
     }
@@ -138,6 +146,7 @@ private:
         GenerationRequest request;
         std::shared_ptr<GenerationSink> sink;
         std::shared_ptr<const std::vector<std::string>> pieces;
+        bool endless = false;
         Failure failure;
         std::uint32_t n_done = 0;
         bool cancelled = false;
@@ -169,14 +178,17 @@ private:
         }
     }
 
+    static bool pieces_done(const Running& one) {
+        return !one.endless && one.n_done >= one.pieces->size();
+    }
+
     bool is_over(const Running& one) const {
-        return one.cancelled || one.n_done >= one.request.max_tokens ||
-               one.n_done >= one.pieces->size() ||
+        return one.cancelled || one.n_done >= one.request.max_tokens || pieces_done(one) ||
                (one.failure.error && one.n_done >= one.failure.after);
     }
 
     GenerationChunk next_chunk(Running& one) {
-        const std::string& piece = (*one.pieces)[one.n_done];
+        const std::string& piece = (*one.pieces)[one.n_done % one.pieces->size()];
         GenerationChunk chunk{piece, {{token_of(one.n_done), {}, 0.0F, {}}}};
         GeneratedToken& token = chunk.tokens.back();
         if (one.request.logprobs) {
@@ -201,8 +213,7 @@ private:
         else if (one.failure.error && one.n_done >= one.failure.after)
             finish(one, FinishReason::error);
         else
-            finish(one,
-                   one.n_done >= one.pieces->size() ? FinishReason::stop : FinishReason::length);
+            finish(one, pieces_done(one) ? FinishReason::stop : FinishReason::length);
     }
 
     void finish(Running& one, FinishReason reason) {
@@ -224,6 +235,7 @@ private:
     std::shared_ptr<const std::vector<std::string>> pieces_ =
         std::make_shared<const std::vector<std::string>>(
             std::vector<std::string>{"Once", " upon", " a", " time", "."});
+    bool endless_ = false;
     std::chrono::microseconds pace_{0};
     std::function<std::optional<Error>(const GenerationRequest&)> on_submit_;
     Failure failure_;
