@@ -9,14 +9,23 @@
 namespace kvasir::gpu {
 
 Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain domain) {
+    if (bytes == 0) return Error{ErrorCode::invalid_argument, "buffer: 0 bytes asked for, expected at least 1"};
+    const auto too_much = [&](const Error& error) {
+        return Error{error.code, fmt::format("{} ({} bytes asked for, {} bytes taken before)", error.message, bytes,
+                                             device.allocated_bytes())};
+    };
     Buffer result;
     const VkBufferCreateInfo info{.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                   .size = bytes,
                                   .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                           VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                           VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                                           VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
                                   .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
     VkBuffer buffer = VK_NULL_HANDLE;
-    KVASIR_TRY_VOID(check(vkCreateBuffer(device.handle(), &info, nullptr, &buffer), "vkCreateBuffer"));
+    if (const auto created = check(vkCreateBuffer(device.handle(), &info, nullptr, &buffer), "vkCreateBuffer");
+        created.has_error()) {
+        return too_much(created.error());
+    }
     result.buffer_ = {device.handle(), buffer};
 
     VkMemoryRequirements needs{};
@@ -28,13 +37,16 @@ Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain 
         preferred = domain == BufferDomain::readback ? wanted | VK_MEMORY_PROPERTY_HOST_CACHED_BIT : wanted;
     }
     KVASIR_TRY(const std::uint32_t type, device.find_memory_type(needs.memoryTypeBits, wanted, preferred));
+    // A driver need not check an allocation against its heap.
+    if (needs.size > device.heap_bytes(type)) {
+        return too_much({ErrorCode::exhausted, fmt::format("device \"{}\": the memory is {} bytes", device.name(), device.heap_bytes(type))});
+    }
     const VkMemoryAllocateInfo allocate{
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
     VkDeviceMemory memory = VK_NULL_HANDLE;
-    auto allocated = check(vkAllocateMemory(device.handle(), &allocate, nullptr, &memory), "vkAllocateMemory");
-    if (allocated.has_error()) {
-        return Error{allocated.error().code, fmt::format("{} ({} bytes asked for, {} bytes taken before)",
-                                                         allocated.error().message, needs.size, device.allocated_bytes())};
+    if (const auto allocated = check(vkAllocateMemory(device.handle(), &allocate, nullptr, &memory), "vkAllocateMemory");
+        allocated.has_error()) {
+        return too_much(allocated.error());
     }
     result.memory_ = {device.handle(), memory};
     result.device_ = &device;
@@ -42,6 +54,16 @@ Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain 
     result.allocated_ = needs.size;
     device.count_allocation(static_cast<std::int64_t>(needs.size));
     KVASIR_TRY_VOID(check(vkBindBufferMemory(device.handle(), buffer, memory, 0), "vkBindBufferMemory"));
+    // Kernels for CPU devices read through texels, see shaders/mat_mul.comp. Every device must offer this format.
+    if (device.limits().is_cpu && bytes % 16 == 0 && bytes / 16 <= device.limits().max_texel_elements) {
+        const VkBufferViewCreateInfo view_info{.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                               .buffer = buffer,
+                                               .format = VK_FORMAT_R32G32B32A32_UINT,
+                                               .range = bytes};
+        VkBufferView view = VK_NULL_HANDLE;
+        KVASIR_TRY_VOID(check(vkCreateBufferView(device.handle(), &view_info, nullptr, &view), "vkCreateBufferView"));
+        result.texels_ = {device.handle(), view};
+    }
     if (domain != BufferDomain::device) {
         void* address = nullptr;
         KVASIR_TRY_VOID(check(vkMapMemory(device.handle(), memory, 0, VK_WHOLE_SIZE, 0, &address), "vkMapMemory"));
@@ -56,7 +78,8 @@ Buffer::Buffer(Buffer&& other) noexcept
       allocated_(std::exchange(other.allocated_, 0)),
       mapped_(std::exchange(other.mapped_, {})),
       memory_(std::move(other.memory_)),
-      buffer_(std::move(other.buffer_)) {}
+      buffer_(std::move(other.buffer_)),
+      texels_(std::move(other.texels_)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
     std::swap(device_, other.device_);
@@ -65,6 +88,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
     std::swap(mapped_, other.mapped_);
     std::swap(memory_, other.memory_);
     std::swap(buffer_, other.buffer_);
+    std::swap(texels_, other.texels_);
     return *this;
 }
 

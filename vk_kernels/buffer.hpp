@@ -22,13 +22,14 @@ struct Slice {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
+    VkBufferView texels = VK_NULL_HANDLE;  // the same bytes as uvec4 texels; whole buffers on CPU devices only
 };
 
 /// Owns buffer and memory. Move-only. REQUIRES: the GPU is done with it when it dies.
 class Buffer {
 public:
     Buffer() = default;
-    /// Memory is zeroed only where the driver does it. Errors: exhausted, unsupported.
+    /// Memory is zeroed only where the driver does it. Errors: exhausted, unsupported, invalid_argument (0 bytes).
     static Result<Buffer> create(Device& device, std::uint64_t bytes, BufferDomain domain);
     Buffer(Buffer&& other) noexcept;
     Buffer& operator=(Buffer&& other) noexcept;
@@ -36,8 +37,8 @@ public:
 
     std::uint64_t bytes() const { return bytes_; }
     /// The whole buffer. REQUIRES: bytes() fits a binding.
-    Slice slice() const { return {buffer_.get(), 0, bytes_}; }
-    Slice slice(std::uint64_t offset, std::uint64_t bytes) const { return {buffer_.get(), offset, bytes}; }
+    Slice slice() const { return {buffer_.get(), 0, bytes_, texels_.get()}; }
+    Slice slice(std::uint64_t offset, std::uint64_t bytes) const { return {buffer_.get(), offset, bytes, VK_NULL_HANDLE}; }
     VkBuffer handle() const { return buffer_.get(); }
     explicit operator bool() const { return static_cast<bool>(buffer_); }
 
@@ -55,6 +56,7 @@ private:
     std::span<std::byte> mapped_;
     Handle<VkDeviceMemory, vkFreeMemory> memory_;  // outlives buffer_
     Handle<VkBuffer, vkDestroyBuffer> buffer_;
+    Handle<VkBufferView, vkDestroyBufferView> texels_;
 };
 
 }  // namespace kvasir::gpu

@@ -197,6 +197,7 @@ Result<> Device::choose_physical(const std::string& wanted) {
                .max_shared_bytes = p.limits.maxComputeSharedMemorySize,
                .max_binding_bytes = p.limits.maxStorageBufferRange / 4096 * 4096,
                .binding_alignment = p.limits.minStorageBufferOffsetAlignment,
+               .max_texel_elements = p.limits.maxTexelBufferElements,
                .subgroup_size = chosen->subgroup.subgroupSize,
                .has_fixed_subgroup = has_fixed_subgroup(*chosen),
                .is_cpu = p.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU};
@@ -337,6 +338,10 @@ Result<std::uint32_t> Device::find_memory_type(std::uint32_t type_bits, VkMemory
         return Error{ErrorCode::unsupported, fmt::format("device \"{}\": no memory type with flags {:x}", name_, wanted)};
     }
     return static_cast<std::uint32_t>(fallback);
+}
+
+std::uint64_t Device::heap_bytes(std::uint32_t memory_type) const {
+    return memory_.memoryHeaps[memory_.memoryTypes[memory_type].heapIndex].size;
 }
 
 std::uint64_t Device::local_memory_bytes() const {

@@ -28,6 +28,7 @@ struct DeviceLimits {
     std::uint32_t max_shared_bytes = 0;
     std::uint64_t max_binding_bytes = 0;  // maxStorageBufferRange, rounded down to 4 KiB
     std::uint64_t binding_alignment = 0;  // minStorageBufferOffsetAlignment
+    std::uint64_t max_texel_elements = 0;
     std::uint32_t subgroup_size = 0;
     // Every subgroup has subgroup_size lanes and may shuffle: kernels may pass values through registers.
     bool has_fixed_subgroup = false;
@@ -65,6 +66,8 @@ public:
     /// Index of a memory type with all of `wanted`, preferring those that also have `preferred`. Errors: unsupported.
     Result<std::uint32_t> find_memory_type(std::uint32_t type_bits, VkMemoryPropertyFlags wanted,
                                            VkMemoryPropertyFlags preferred) const;
+    /// Bytes of the heap that memory of this type comes from.
+    std::uint64_t heap_bytes(std::uint32_t memory_type) const;
     /// Bytes of device-local memory, all heaps.
     std::uint64_t local_memory_bytes() const;
     /// Bytes allocated through this device now, as the driver was asked for them. Any thread.

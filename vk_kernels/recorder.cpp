@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kSetsPerPool = 512;
 constexpr std::uint32_t kMaxBindings = 12;
+constexpr std::uint32_t kMaxTexelBindings = 8;
 
 }  // namespace
 
@@ -36,11 +37,12 @@ Result<std::unique_ptr<Recorder>> Recorder::create(Device& device) {
 }
 
 Result<> Recorder::add_pool() {
-    const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * kMaxBindings};
+    const std::array sizes = {VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * kMaxBindings},
+                              VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, kSetsPerPool * kMaxTexelBindings}};
     const VkDescriptorPoolCreateInfo info{.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                           .maxSets = kSetsPerPool,
-                                          .poolSizeCount = 1,
-                                          .pPoolSizes = &size};
+                                          .poolSizeCount = static_cast<std::uint32_t>(sizes.size()),
+                                          .pPoolSizes = sizes.data()};
     VkDescriptorPool pool = VK_NULL_HANDLE;
     KVASIR_TRY_VOID(check(vkCreateDescriptorPool(device_.handle(), &info, nullptr, &pool), "vkCreateDescriptorPool"));
     pools_.emplace_back(device_.handle(), pool);
@@ -79,8 +81,8 @@ VkDescriptorSet Recorder::allocate_set(VkDescriptorSetLayout layout) {
 }
 
 void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescriptorSetLayout set_layout,
-                        std::span<const Slice> bindings, std::span<const std::byte> push, std::uint32_t groups_x,
-                        std::uint32_t groups_y, std::uint32_t groups_z) {
+                        std::span<const Slice> bindings, std::uint32_t texel_mask, std::span<const std::byte> push,
+                        std::uint32_t groups_x, std::uint32_t groups_y, std::uint32_t groups_z) {
     KVASIR_CHECK(bindings.size() <= kMaxBindings, "a kernel binds at most kMaxBindings buffers");
     if (failed_.has_error() || groups_x == 0 || groups_y == 0 || groups_z == 0) return;
     const VkDescriptorSet set = allocate_set(set_layout);
@@ -89,12 +91,15 @@ void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescript
     std::array<VkWriteDescriptorSet, kMaxBindings> writes;
     for (std::uint32_t i = 0; i < bindings.size(); ++i) {
         buffers[i] = {bindings[i].buffer, bindings[i].offset, bindings[i].bytes};
+        const bool is_texels = (texel_mask >> i & 1U) != 0;
+        KVASIR_CHECK(!is_texels || bindings[i].texels != VK_NULL_HANDLE, "a texel binding takes a whole buffer");
         writes[i] = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                      .dstSet = set,
                      .dstBinding = i,
                      .descriptorCount = 1,
-                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                     .pBufferInfo = &buffers[i]};
+                     .descriptorType = is_texels ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                     .pBufferInfo = &buffers[i],
+                     .pTexelBufferView = &bindings[i].texels};
     }
     vkUpdateDescriptorSets(device_.handle(), static_cast<std::uint32_t>(bindings.size()), writes.data(), 0, nullptr);
     vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);

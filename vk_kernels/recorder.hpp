@@ -28,8 +28,8 @@ public:
     Result<> submit_and_wait();
 
     void dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescriptorSetLayout set_layout,
-                  std::span<const Slice> bindings, std::span<const std::byte> push, std::uint32_t groups_x,
-                  std::uint32_t groups_y, std::uint32_t groups_z);
+                  std::span<const Slice> bindings, std::uint32_t texel_mask, std::span<const std::byte> push,
+                  std::uint32_t groups_x, std::uint32_t groups_y, std::uint32_t groups_z);
     void copy(const Slice& from, const Slice& to);
     void fill_zero(const Slice& what);
 

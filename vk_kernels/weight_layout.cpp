@@ -9,26 +9,22 @@ namespace {
 
 std::uint32_t byte_at(std::span<const std::byte> bytes, std::size_t i) { return std::to_integer<std::uint32_t>(bytes[i]); }
 
-/// The words of one octet of columns, k = first column.
-void repack_octet(std::uint32_t format, std::span<const std::byte> row, std::uint32_t k, std::uint32_t* out) {
+/// The four words of one group of columns, k = first column. Bytes past the row's end stay zero.
+void repack_group(std::uint32_t format, std::span<const std::byte> row, std::uint32_t k, std::uint32_t* out) {
     switch (format) {
         case shared::kFormatQ8_0: {  // 34 bytes a block: f16 scale, 32 int8
-            const std::size_t at = k / 32 * 34 + 2 + k % 32;
-            std::memcpy(out, row.data() + at, 8);
+            std::memcpy(out, row.data() + k / 32 * 34 + 2 + k % 32, 16);
             return;
         }
         case shared::kFormatQ4_0: {  // 18 bytes a block: f16 scale, 16 bytes; byte i: element i low, element i + 16 high
             const std::size_t block = k / 32 * 18 + 2;
-            std::uint32_t word = 0;
-            for (std::uint32_t e = 0; e < 8; ++e) {
-                const std::uint32_t element = k % 32 + e;
-                const std::uint32_t byte = byte_at(row, block + element % 16);
-                word |= (element < 16 ? byte & 15U : byte >> 4) << (4 * e);
+            for (std::uint32_t e = 0; e < 32; ++e) {
+                const std::uint32_t byte = byte_at(row, block + e % 16);
+                out[e / 8] |= (e < 16 ? byte & 15U : byte >> 4) << (4 * (e % 8));
             }
-            *out = word;
             return;
         }
-        case shared::kFormatF32: std::memcpy(out, row.data() + std::size_t{k} * 4, 32); return;
+        case shared::kFormatF32: std::memcpy(out, row.data() + std::size_t{k} * 4, 16); return;
         default: std::memcpy(out, row.data() + std::size_t{k} * 2, 16); return;  // F16, BF16
     }
 }
@@ -55,7 +51,7 @@ void repack_rows(const FormatInfo& format, std::uint32_t n_cols, std::uint32_t f
                  const RowBytes& row_bytes, std::span<std::uint32_t> codes, std::span<std::uint32_t> scales) {
     KVASIR_CHECK(n_rows % shared::kRowTile == 0 && n_cols % 8 == 0, "rows come in whole tiles, columns in octets");
     const auto id = static_cast<std::uint32_t>(format.id);
-    const std::uint32_t octet_words = shared::weight_octet_words(id);
+    const std::uint32_t columns = shared::weight_group_columns(id);
     const bool has_scales = shared::weight_has_scales(id);
     const std::uint32_t n_blocks = has_scales ? n_cols / shared::kBlockElements : 0;
     std::memset(codes.data(), 0, codes.size_bytes());
@@ -63,9 +59,9 @@ void repack_rows(const FormatInfo& format, std::uint32_t n_cols, std::uint32_t f
     for (std::uint32_t r = 0; r < n_rows; ++r) {
         const std::span<const std::byte> row = row_bytes(first + r);
         if (row.empty()) continue;
-        std::uint32_t* code = codes.data() + shared::weight_codes_at(id, n_cols, r);
-        for (std::uint32_t k = 0; k < n_cols; k += 8) {
-            repack_octet(id, row, k, code + std::size_t{k} / 8 * shared::kRowTile * octet_words);
+        std::uint32_t* code = codes.data() + std::size_t{4} * shared::weight_codes_at(id, n_cols, r);
+        for (std::uint32_t k = 0; k < n_cols; k += columns) {
+            repack_group(id, row, k, code + std::size_t{4} * (k / columns) * shared::kRowTile);
         }
         const std::size_t scale_at = shared::weight_scales_at(n_cols, r);
         for (std::uint32_t b = 0; b < n_blocks; ++b) {

@@ -2,7 +2,7 @@
 
 #include "config/base/check.hpp"
 #include "spv/mat_mul.h"
-#include "spv/mat_mul_shuffle.h"
+#include "spv/mat_mul_cpu.h"
 
 namespace kvasir::gpu {
 namespace {
@@ -13,10 +13,14 @@ struct TileShape {
     std::uint32_t rows;
 };
 
+bool is_cpu_tile(const DeviceLimits& limits) {
+    return limits.is_cpu && limits.has_fixed_subgroup && limits.subgroup_size == 8;
+}
+
 /// On a CPU device loads cost: one subgroup, four rows a lane sharing every activation. On a GPU lanes take different
 /// segments of K, so that a mat-vec has enough of them. Same bits either way.
 TileShape tile_shape(const DeviceLimits& limits, const MatMulKind& kind) {
-    if (limits.is_cpu) return {8, 1, 4};
+    if (is_cpu_tile(limits)) return {8, 1, 4};
     return kind.epilogue == shared::kEpilogueSiluMul ? TileShape{16, 8, 2} : TileShape{32, 4, 1};
 }
 
@@ -25,16 +29,17 @@ TileShape tile_shape(const DeviceLimits& limits, const MatMulKind& kind) {
 Result<> MatMul::prepare(const MatMulKind& kind) {
     if (kernels_.contains(kind)) return {};
     const TileShape shape = tile_shape(device_->limits(), kind);
-    const bool shuffle = device_->limits().is_cpu && device_->limits().has_fixed_subgroup &&
-                         device_->limits().subgroup_size == shape.row_lanes;
+    const bool on_cpu = is_cpu_tile(device_->limits());
     const std::span<const std::uint32_t> spirv =
-        shuffle ? std::span<const std::uint32_t>(mat_mul_shuffle_spv) : std::span<const std::uint32_t>(mat_mul_spv);
+        on_cpu ? std::span<const std::uint32_t>(mat_mul_cpu_spv) : std::span<const std::uint32_t>(mat_mul_spv);
+    constexpr std::uint32_t kTexels = 1U << shared::kMatMulWeights | 1U << shared::kMatMulX | 1U << shared::kMatMulNorm;
     std::array<MatMulKernel, kTokenTiles.size()> kernels;
     for (std::size_t i = 0; i < kTokenTiles.size(); ++i) {
         KVASIR_TRY(kernels[i], MatMulKernel::create(*device_, "mat_mul", spirv,
                                                     {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows, kTokenTiles[i],
                                                      kind.epilogue, kind.norm ? 1U : 0U, kind.bias ? 1U : 0U,
-                                                     shape.row_lanes * shape.seg_lanes}));
+                                                     shape.row_lanes * shape.seg_lanes},
+                                                    on_cpu ? kTexels : 0U));
     }
     kernels_.emplace(kind, std::move(kernels));
     return {};

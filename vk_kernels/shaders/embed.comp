@@ -11,6 +11,8 @@ layout(binding = kEmbedTable) readonly buffer Table { uint w[]; };
 layout(binding = kEmbedTokens) readonly buffer Tokens { uint tokens[]; };
 layout(binding = kEmbedY) writeonly buffer Y { float y[]; };
 
+uvec4 load_codes(uint unit) { return uvec4(w[4 * unit], w[4 * unit + 1], w[4 * unit + 2], w[4 * unit + 3]); }
+uint load_word(uint at) { return w[at]; }
 #include "vk_kernels/shaders/decode/weights.glsl"
 
 void main() {
@@ -21,9 +23,17 @@ void main() {
     uint k = i % n_octets * 8;
     uint row = tokens[token] - pc.first_row;
     if (tokens[token] < pc.first_row || row >= pc.n_rows) return;
+    vec2 scales = decode_scales(pc.scales_offset + weight_scales_at(pc.n_cols, row), k);
+    uvec4 codes;
     vec4 low, high;
-    float scale = decode_scale(pc.scales_offset + weight_scales_at(pc.n_cols, row), k);
-    decode_octet(weight_codes_at(kFormat, pc.n_cols, row), k, scale, low, high);
+    for (uint o = 0; o < 4; ++o) {  // each octet of the block in turn: which one is a constant to the decoder
+        vec4 a, b;
+        decode_octet(weight_codes_at(kFormat, pc.n_cols, row), k / 32 * 32, o, k / 32 % 2 == 0 ? scales.x : scales.y, codes, a, b);
+        if (k % 32 / 8 == o) {
+            low = a;
+            high = b;
+        }
+    }
     for (uint e = 0; e < 4; ++e) {
         y[token * pc.n_cols + k + e] = low[e];
         y[token * pc.n_cols + k + 4 + e] = high[e];
