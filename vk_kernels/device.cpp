@@ -242,8 +242,6 @@ Result<> Device::create_logical() {
 Result<> Device::open_pipeline_cache(const std::filesystem::path& dir) {
     std::vector<char> initial;
     if (!dir.empty()) {
-        std::error_code ignored;
-        std::filesystem::create_directories(dir, ignored);
         VkPhysicalDeviceProperties p{};
         vkGetPhysicalDeviceProperties(physical_, &p);
         std::string uuid;
@@ -299,8 +297,11 @@ Result<> Device::save_pipeline_cache() {
 }
 
 Result<std::unique_ptr<Device>> Device::create(const DeviceOptions& options) {
-    // Mesa keeps compiled shaders itself (its pipeline cache data is only a header): point it to the same place.
+    // Mesa keeps compiled shaders itself (its pipeline cache data is only a header): point it to the same place, which
+    // must be there before the driver is loaded.
     if (!options.pipeline_cache_dir.empty()) {
+        std::error_code ignored;
+        std::filesystem::create_directories(options.pipeline_cache_dir, ignored);
         ::setenv("MESA_SHADER_CACHE_DIR", options.pipeline_cache_dir.c_str(), 0);
     }
     std::unique_ptr<Device> device(new Device());

@@ -322,8 +322,8 @@ BOOST_AUTO_TEST_CASE(not_a_number_and_infinity_are_reported_and_stay_in_their_ru
             Content content(shape);
             content.fill([&] { return normal(random); });
             const Sealed good = seal(content);
-            const std::uint32_t bad_token = random() % kPageTokens;
-            const std::uint32_t bad_channel = random() % shape.head_dim;
+            const std::uint32_t bad_token = static_cast<std::uint32_t>(random() % kPageTokens);
+            const std::uint32_t bad_channel = static_cast<std::uint32_t>(random() % shape.head_dim);
             content.keys[content.at(1, bad_token, bad_channel)] = bad;
             content.values[content.at(0, bad_token, bad_channel)] = bad;
             const Sealed sealed = seal(content);
