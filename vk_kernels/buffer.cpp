@@ -7,6 +7,19 @@
 #include "vk_kernels/vk_check.hpp"
 
 namespace kvasir::gpu {
+namespace {
+
+using View = Handle<VkBufferView, vkDestroyBufferView>;
+
+Result<View> create_view(const Device& device, VkBuffer buffer, std::uint64_t bytes, VkFormat format) {
+    const VkBufferViewCreateInfo info{
+        .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = buffer, .format = format, .range = bytes};
+    VkBufferView view = VK_NULL_HANDLE;
+    KVASIR_TRY_VOID(check(vkCreateBufferView(device.handle(), &info, nullptr, &view), "vkCreateBufferView"));
+    return View(device.handle(), view);
+}
+
+}  // namespace
 
 Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain domain) {
     if (bytes == 0) return Error{ErrorCode::invalid_argument, "buffer: 0 bytes asked for, expected at least 1"};
@@ -54,15 +67,10 @@ Result<Buffer> Buffer::create(Device& device, std::uint64_t bytes, BufferDomain 
     result.allocated_ = needs.size;
     device.count_allocation(static_cast<std::int64_t>(needs.size));
     KVASIR_TRY_VOID(check(vkBindBufferMemory(device.handle(), buffer, memory, 0), "vkBindBufferMemory"));
-    // Kernels for CPU devices read through texels, see shaders/mat_mul.comp. Every device must offer this format.
-    if (device.limits().is_cpu && bytes % 16 == 0 && bytes / 16 <= device.limits().max_texel_elements) {
-        const VkBufferViewCreateInfo view_info{.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
-                                               .buffer = buffer,
-                                               .format = VK_FORMAT_R32G32B32A32_UINT,
-                                               .range = bytes};
-        VkBufferView view = VK_NULL_HANDLE;
-        KVASIR_TRY_VOID(check(vkCreateBufferView(device.handle(), &view_info, nullptr, &view), "vkCreateBufferView"));
-        result.texels_ = {device.handle(), view};
+    // Kernels for CPU devices read through texels, see shaders/mat_mul.comp. Every device must offer these formats.
+    if (device.limits().is_cpu && bytes % 16 == 0 && bytes / 4 <= device.limits().max_texel_elements) {
+        KVASIR_TRY(result.quads_, create_view(device, buffer, bytes, VK_FORMAT_R32G32B32A32_UINT));
+        KVASIR_TRY(result.words_, create_view(device, buffer, bytes, VK_FORMAT_R32_UINT));
     }
     if (domain != BufferDomain::device) {
         void* address = nullptr;
@@ -79,7 +87,8 @@ Buffer::Buffer(Buffer&& other) noexcept
       mapped_(std::exchange(other.mapped_, {})),
       memory_(std::move(other.memory_)),
       buffer_(std::move(other.buffer_)),
-      texels_(std::move(other.texels_)) {}
+      quads_(std::move(other.quads_)),
+      words_(std::move(other.words_)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
     std::swap(device_, other.device_);
@@ -88,7 +97,8 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
     std::swap(mapped_, other.mapped_);
     std::swap(memory_, other.memory_);
     std::swap(buffer_, other.buffer_);
-    std::swap(texels_, other.texels_);
+    std::swap(quads_, other.quads_);
+    std::swap(words_, other.words_);
     return *this;
 }
 

@@ -22,7 +22,9 @@ struct Slice {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
-    VkBufferView texels = VK_NULL_HANDLE;  // the same bytes as uvec4 texels; whole buffers on CPU devices only
+    // The same bytes as texels, of four words and of one; whole buffers on CPU devices only.
+    VkBufferView quads = VK_NULL_HANDLE;
+    VkBufferView words = VK_NULL_HANDLE;
 };
 
 /// Owns buffer and memory. Move-only. REQUIRES: the GPU is done with it when it dies.
@@ -37,8 +39,8 @@ public:
 
     std::uint64_t bytes() const { return bytes_; }
     /// The whole buffer. REQUIRES: bytes() fits a binding.
-    Slice slice() const { return {buffer_.get(), 0, bytes_, texels_.get()}; }
-    Slice slice(std::uint64_t offset, std::uint64_t bytes) const { return {buffer_.get(), offset, bytes, VK_NULL_HANDLE}; }
+    Slice slice() const { return {buffer_.get(), 0, bytes_, quads_.get(), words_.get()}; }
+    Slice slice(std::uint64_t offset, std::uint64_t bytes) const { return {buffer_.get(), offset, bytes}; }
     VkBuffer handle() const { return buffer_.get(); }
     explicit operator bool() const { return static_cast<bool>(buffer_); }
 
@@ -56,7 +58,8 @@ private:
     std::span<std::byte> mapped_;
     Handle<VkDeviceMemory, vkFreeMemory> memory_;  // outlives buffer_
     Handle<VkBuffer, vkDestroyBuffer> buffer_;
-    Handle<VkBufferView, vkDestroyBufferView> texels_;
+    Handle<VkBufferView, vkDestroyBufferView> quads_;
+    Handle<VkBufferView, vkDestroyBufferView> words_;
 };
 
 }  // namespace kvasir::gpu

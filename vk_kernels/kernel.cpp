@@ -24,16 +24,16 @@ Result<> compare_interface(std::string_view name, const SpirvInterface& found, s
 }  // namespace
 
 Result<> KernelBase::create(Device& device, std::string_view name, std::span<const std::uint32_t> spirv,
-                            std::uint32_t push_bytes, std::uint32_t n_bindings, std::uint32_t texel_mask,
+                            std::uint32_t push_bytes, std::uint32_t n_bindings, const TexelBindings& texels,
                             std::span<const std::uint32_t> specs) {
-    texel_mask_ = texel_mask;
+    texels_ = texels;
     KVASIR_TRY(const SpirvInterface found, reflect_spirv(spirv));
     KVASIR_TRY_VOID(
         compare_interface(name, found, push_bytes, n_bindings, static_cast<std::uint32_t>(specs.size())));
 
     std::vector<VkDescriptorSetLayoutBinding> bindings;
     for (std::uint32_t i = 0; i < n_bindings; ++i) {
-        const bool is_texels = (texel_mask >> i & 1U) != 0;
+        const bool is_texels = ((texels.quads | texels.words) >> i & 1U) != 0;
         bindings.push_back({i, is_texels ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1,
                             VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
     }

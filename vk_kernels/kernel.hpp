@@ -24,17 +24,16 @@ public:
 protected:
     /// Errors: unsupported ("<name>: shader and host interface differ ..."), exhausted.
     Result<> create(Device& device, std::string_view name, std::span<const std::uint32_t> spirv,
-                    std::uint32_t push_bytes, std::uint32_t n_bindings, std::uint32_t texel_mask,
+                    std::uint32_t push_bytes, std::uint32_t n_bindings, const TexelBindings& texels,
                     std::span<const std::uint32_t> specs);
 
-    std::uint32_t texel_mask_ = 0;
+    TexelBindings texels_;
 
     Handle<VkDescriptorSetLayout, vkDestroyDescriptorSetLayout> set_layout_;
     Handle<VkPipelineLayout, vkDestroyPipelineLayout> layout_;
     Handle<VkPipeline, vkDestroyPipeline> pipeline_;
 };
 
-/// texel_mask: bit b where the shader declares binding b as a usamplerBuffer instead of a storage buffer.
 /// Push: the shared header's struct; kBindings storage buffers 0 .. kBindings - 1; kSpecs 4-byte constants 0 .. kSpecs - 1.
 template <class Push, std::uint32_t kBindings, std::uint32_t kSpecs>
 class Kernel : public KernelBase {
@@ -42,14 +41,14 @@ class Kernel : public KernelBase {
 
 public:
     static Result<Kernel> create(Device& device, std::string_view name, std::span<const std::uint32_t> spirv,
-                                 const std::array<std::uint32_t, kSpecs>& specs, std::uint32_t texel_mask = 0) {
+                                 const std::array<std::uint32_t, kSpecs>& specs, const TexelBindings& texels = {}) {
         Kernel kernel;
-        KVASIR_TRY_VOID(kernel.KernelBase::create(device, name, spirv, sizeof(Push), kBindings, texel_mask, specs));
+        KVASIR_TRY_VOID(kernel.KernelBase::create(device, name, spirv, sizeof(Push), kBindings, texels, specs));
         return kernel;
     }
 
     void record(Recorder& recorder, const std::array<Slice, kBindings>& bindings, const Push& push, GridSize grid) const {
-        recorder.dispatch(pipeline_.get(), layout_.get(), set_layout_.get(), bindings, texel_mask_,
+        recorder.dispatch(pipeline_.get(), layout_.get(), set_layout_.get(), bindings, texels_,
                           std::as_bytes(std::span<const Push, 1>(&push, 1)), grid.x, grid.y, grid.z);
     }
 };

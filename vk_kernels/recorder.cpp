@@ -81,7 +81,7 @@ VkDescriptorSet Recorder::allocate_set(VkDescriptorSetLayout layout) {
 }
 
 void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescriptorSetLayout set_layout,
-                        std::span<const Slice> bindings, std::uint32_t texel_mask, std::span<const std::byte> push,
+                        std::span<const Slice> bindings, const TexelBindings& texels, std::span<const std::byte> push,
                         std::uint32_t groups_x, std::uint32_t groups_y, std::uint32_t groups_z) {
     KVASIR_CHECK(bindings.size() <= kMaxBindings, "a kernel binds at most kMaxBindings buffers");
     if (failed_.has_error() || groups_x == 0 || groups_y == 0 || groups_z == 0) return;
@@ -91,15 +91,16 @@ void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescript
     std::array<VkWriteDescriptorSet, kMaxBindings> writes;
     for (std::uint32_t i = 0; i < bindings.size(); ++i) {
         buffers[i] = {bindings[i].buffer, bindings[i].offset, bindings[i].bytes};
-        const bool is_texels = (texel_mask >> i & 1U) != 0;
-        KVASIR_CHECK(!is_texels || bindings[i].texels != VK_NULL_HANDLE, "a texel binding takes a whole buffer");
+        const bool is_texels = ((texels.quads | texels.words) >> i & 1U) != 0;
+        const VkBufferView* view = (texels.quads >> i & 1U) != 0 ? &bindings[i].quads : &bindings[i].words;
+        KVASIR_CHECK(!is_texels || *view != VK_NULL_HANDLE, "a texel binding takes a whole buffer");
         writes[i] = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                      .dstSet = set,
                      .dstBinding = i,
                      .descriptorCount = 1,
                      .descriptorType = is_texels ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                      .pBufferInfo = &buffers[i],
-                     .pTexelBufferView = &bindings[i].texels};
+                     .pTexelBufferView = view};
     }
     vkUpdateDescriptorSets(device_.handle(), static_cast<std::uint32_t>(bindings.size()), writes.data(), 0, nullptr);
     vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);

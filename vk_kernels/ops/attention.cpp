@@ -5,6 +5,7 @@
 #include "config/base/check.hpp"
 #include "spv/attention_merge.h"
 #include "spv/attention_paged.h"
+#include "spv/attention_paged_cpu.h"
 #include "spv/attention_paged_shuffle.h"
 
 namespace kvasir::gpu {
@@ -28,12 +29,20 @@ Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_
 Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
     const std::tuple key(formats.keys, formats.values, n_slabs);
     if (kernels_.contains(key)) return {};
-    const std::span<const std::uint32_t> spirv = shuffle_ ? std::span<const std::uint32_t>(attention_paged_shuffle_spv)
-                                                          : std::span<const std::uint32_t>(attention_paged_spv);
+    // The kinds of builds differ in how lanes exchange values and read memory, not in arithmetic.
+    std::span<const std::uint32_t> spirv = attention_paged_spv;
+    TexelBindings texels;
+    if (shuffle_ && device_->limits().is_cpu) {
+        spirv = attention_paged_cpu_spv;
+        texels.words = 1U << shared::kAttentionQ | 1U << shared::kAttentionOpen | 0xfU << shared::kAttentionPages0;
+    } else if (shuffle_) {
+        spirv = attention_paged_shuffle_spv;
+    }
     const auto create = [&](std::uint32_t tokens) {
         return AttentionKernel::create(*device_, "attention_paged", spirv,
                                        {lanes_, heads_.head_dim, heads_per_group_, tokens, formats.keys, formats.values,
-                                        open_format_, n_slabs});
+                                        open_format_, n_slabs},
+                                       texels);
     };
     Variants variants;
     KVASIR_TRY(variants.single, create(1));

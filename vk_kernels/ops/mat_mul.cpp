@@ -39,7 +39,7 @@ Result<> MatMul::prepare(const MatMulKind& kind) {
                                                     {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows, kTokenTiles[i],
                                                      kind.epilogue, kind.norm ? 1U : 0U, kind.bias ? 1U : 0U,
                                                      shape.row_lanes * shape.seg_lanes},
-                                                    on_cpu ? kTexels : 0U));
+                                                    {.quads = on_cpu ? kTexels : 0U}));
     }
     kernels_.emplace(kind, std::move(kernels));
     return {};

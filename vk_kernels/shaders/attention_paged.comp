@@ -24,16 +24,28 @@ const uint kSlots = kRows * kKeys;
 #include "vk_kernels/shaders/lanes.glsl"
 
 layout(push_constant) uniform Push { AttentionPush pc; };
-layout(binding = kAttentionQ) readonly buffer Q { float q[]; };
 layout(binding = kAttentionTiles) readonly buffer Tiles { uint tiles[]; };
 layout(binding = kAttentionTable) readonly buffer Table { uint table[]; };
-layout(binding = kAttentionOpen) readonly buffer Open { uint open_words[]; };
 layout(binding = kAttentionOut) writeonly buffer Out { float y[]; };
 layout(binding = kAttentionPartials) writeonly buffer Partials { float partials[]; };
+#ifdef KVASIR_CPU_LANES  // texels: why, see mat_mul.comp
+#define WORDS(name) uniform usamplerBuffer name
+#define WORD(name, at) texelFetch(name, int(at)).x
+layout(binding = kAttentionQ) WORDS(q);
+layout(binding = kAttentionOpen) WORDS(open_words);
+layout(binding = kAttentionPages0) WORDS(pages0);
+layout(binding = kAttentionPages1) WORDS(pages1);
+layout(binding = kAttentionPages2) WORDS(pages2);
+layout(binding = kAttentionPages3) WORDS(pages3);
+#else
+#define WORD(name, at) name[at]
+layout(binding = kAttentionQ) readonly buffer Q { uint q[]; };
+layout(binding = kAttentionOpen) readonly buffer Open { uint open_words[]; };
 layout(binding = kAttentionPages0) readonly buffer Pages0 { uint pages0[]; };
 layout(binding = kAttentionPages1) readonly buffer Pages1 { uint pages1[]; };
 layout(binding = kAttentionPages2) readonly buffer Pages2 { uint pages2[]; };
 layout(binding = kAttentionPages3) readonly buffer Pages3 { uint pages3[]; };
+#endif
 
 uint tile_first_row, tile_rows, tile_first_token;
 uint kv_head, first_head;
@@ -46,13 +58,13 @@ float zeros[kRows][kGroups];       // this lane's share of the weighted sum of z
 float merged_m[kRows], merged_l[kRows], merged_o[kRows][kBlocks];
 
 uint load_word(bool own, uint at) {
-    if (own) return open_words[at];
-    if (kSlabs == 1) return pages0[at];
+    if (own) return WORD(open_words, at);
+    if (kSlabs == 1) return WORD(pages0, at);
     switch (slab) {
-        case 0: return pages0[at];
-        case 1: return pages1[at];
-        case 2: return pages2[at];
-        default: return pages3[at];
+        case 0: return WORD(pages0, at);
+        case 1: return WORD(pages1, at);
+        case 2: return WORD(pages2, at);
+        default: return WORD(pages3, at);
     }
 }
 
@@ -61,7 +73,7 @@ uint row_head(uint r) { return min(first_head + r % kHeads, (kv_head + 1) * (pc.
 uint row_at(uint r) { return ((tile_first_row + row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
 
 float lane_max(float value) {
-#ifdef KVASIR_SUBGROUP_SHUFFLE
+#ifdef LANES_SHUFFLE
     for (uint step = 1; step < kLanes; step *= 2) value = max(value, subgroupShuffleXor(value, step));
     return value;
 #else
@@ -114,7 +126,7 @@ void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
         vec2 pair = vec2(1.0, 0.0);
         if (quantized) pair = unpackHalf2x16(load_word(own, base + kv_key_code_words(format, kHeadDim) + c));
         for (uint r = 0; r < kRows; ++r) {
-            precise float value = inside ? q[row_at(r) + c] : 0.0;
+            precise float value = inside ? uintBitsToFloat(WORD(q, row_at(r) + c)) : 0.0;
             if (quantized) {
                 zero_dot[r] = fma(value, pair.y, zero_dot[r]);
                 value = value * pair.x;

@@ -1,8 +1,9 @@
 // Lanes of a workgroup hand values to each other. put() offers a lane's value in a slot, ready() makes all offers
-// visible, get() reads any lane's. With KVASIR_SUBGROUP_SHUFFLE the workgroup is one subgroup and values stay in
+// visible, get() reads any lane's. With KVASIR_SUBGROUP_SHUFFLE or KVASIR_CPU_LANES the workgroup is one subgroup and values stay in
 // registers; without, they pass through shared memory. Slots must be constants after unrolling.
 // Include after kLanes and kSlots are declared.
-#ifdef KVASIR_SUBGROUP_SHUFFLE
+#if defined(KVASIR_SUBGROUP_SHUFFLE) || defined(KVASIR_CPU_LANES)
+#define LANES_SHUFFLE
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #define LANE gl_SubgroupInvocationID
