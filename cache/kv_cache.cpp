@@ -22,15 +22,17 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
                                          std::uint32_t max_tokens, std::uint64_t now_ms,
                                          Lookup lookup) {
     if (prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: empty"};
-    if (max_tokens < prompt.size())
+    if (max_tokens < prompt.size()) {
         return Error{ErrorCode::invalid_argument, "max_tokens: " + std::to_string(max_tokens) +
                                                       ", expected at least the prompt's " +
                                                       std::to_string(prompt.size())};
+    }
     const std::uint32_t n_pages = max_tokens / kTokensPerPage;
-    if (n_pages > pool_.n_pages())
+    if (n_pages > pool_.n_pages()) {
         return Error{ErrorCode::too_large, "sequence: " + std::to_string(n_pages) +
                                                " pages, the pool has " +
                                                std::to_string(pool_.n_pages())};
+    }
     see_time(now_ms);
 
     // Everything that can throw for memory comes before the first lease.
@@ -56,16 +58,18 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     const std::uint32_t n_to_reserve = n_pages - n_matched;
     const std::uint64_t n_available =
         std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved;
-    if (std::uint64_t{n_newly_leased} + n_to_reserve > n_available)
-        return Error{ErrorCode::exhausted,
-                     "pages: " + std::to_string(n_newly_leased + n_to_reserve) + " needed, " +
-                         std::to_string(n_available) + " not held by running sequences"};
+    const std::uint64_t n_needed = std::uint64_t{n_newly_leased} + n_to_reserve;
+    if (n_needed > n_available) {
+        return Error{ErrorCode::exhausted, "pages: " + std::to_string(n_needed) + " needed, " +
+                                               std::to_string(n_available) +
+                                               " not held by running sequences"};
+    }
 
     sequence.cache_ = this;
     sequence.n_reserved_ = n_to_reserve;
     stats_.n_reserved += n_to_reserve;
     ++stats_.n_sequences;
-    for (std::uint32_t i = 0; i < n_matched; ++i) {
+    for (std::size_t i = 0; i < n_matched; ++i) {
         sequence.adopt(chain[i]);
         const PageTokens tokens = prompt.subspan(i * kTokensPerPage).first<kTokensPerPage>();
         sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());

@@ -17,7 +17,6 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <vector>
 
@@ -100,7 +99,11 @@ KeepValues make_keep_values(const ReuseStatistics& statistics, std::uint32_t n_p
 struct EvictionRank {
     std::uint64_t age_key = 0;      // use clock
     std::uint64_t shallowness = 0;  // of pages used at one moment the deepest goes first
-    auto operator<=>(const EvictionRank&) const = default;
+    bool operator==(const EvictionRank&) const = default;
+    bool operator<(const EvictionRank& other) const {
+        if (age_key != other.age_key) return age_key < other.age_key;
+        return shallowness < other.shallowness;
+    }
 };
 EvictionRank eviction_rank(RetentionPolicy policy, const PageFacts& facts);
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kHorizon = 16;     // in sizes of the cache
 constexpr std::uint64_t kMinWaits = 4096;  // learning needs some examples however small the cache
-constexpr std::uint64_t kMaxWaits = 256 * 1024;  // 11 MB, where pages take gigabytes
+constexpr std::uint64_t kMaxWaits = 1U << 18;  // 11 MB, where pages take gigabytes
 
 std::uint64_t wanted_waits(std::uint32_t n_pages) {
     return std::max(kHorizon * n_pages, kMinWaits);

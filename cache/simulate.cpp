@@ -74,8 +74,8 @@ SimulationResult simulate_clairvoyant(std::span<const TraceRequest> trace, std::
             n_paths = std::max(n_paths, parent + 1);
         }
     }
-    constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
-    std::vector<std::size_t> next_use(n_paths, kNever);
+    constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
+    std::vector<std::size_t> next_use(n_paths, never);
     std::vector<std::vector<std::size_t>> next_uses(trace.size());
     for (std::size_t i = trace.size(); i-- > 0;) {
         for (const std::uint32_t path : paths[i]) {

@@ -122,10 +122,11 @@ Result<std::vector<TraceRequest>> parse_trace(std::string_view text) {
         if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
         TraceRequest request;
         LineScanner scanner(line);
-        if (!scanner.request(request))
+        if (!scanner.request(request)) {
             return Error{ErrorCode::corrupt, "trace, line " + std::to_string(n_line) + ", byte " +
                                                  std::to_string(scanner.offset()) + ": expected " +
                                                  std::string(scanner.expected())};
+        }
         trace.push_back(std::move(request));
     }
     return trace;

@@ -49,7 +49,8 @@ public:
 
     bool is_leased(const Path& path) const {
         return std::ranges::any_of(running, [&](const auto& item) {
-            return starts_with(item.second.prefix(item.second.n_committed), path);
+            const ModelSequence& sequence = item.second;
+            return path.second.size() <= sequence.n_committed && starts_with(sequence.path, path);
         });
     }
     bool has_children(const Path& path) const {

@@ -285,7 +285,7 @@ BOOST_DATA_TEST_CASE(fifo_equals_the_model, boost::unit_test::data::xrange(3), s
 
 BOOST_DATA_TEST_CASE(the_learned_policy_keeps_every_promise_too, boost::unit_test::data::xrange(4),
                      seed) {
-    Trial(static_cast<std::uint64_t>(seed) + 200, RetentionPolicy::kvasir).run(50000);
+    Trial(static_cast<std::uint64_t>(seed) + 200, RetentionPolicy::kvasir).run(20000);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
