@@ -54,6 +54,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, con
     return engine;
 }
 
+Engine::Engine(const EngineOptions& options) : options_(options) {}
+
 Engine::~Engine() {
     {
         const std::lock_guard lock(mutex_);

@@ -48,7 +48,7 @@ private:
         std::chrono::steady_clock::time_point submitted;
     };
 
-    explicit Engine(const EngineOptions& options) : options_(options) {}
+    explicit Engine(const EngineOptions& options);
     Result<> check_request(const GenerationRequest& request) const;
     void run();
     bool take_orders();
