@@ -9,6 +9,8 @@
 
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
+#include "daemon/engine/kv_choice.hpp"
+#include "daemon/engine/kv_quality.hpp"
 #include "daemon/engine/running_request.hpp"
 #include "daemon/engine/scheduler.hpp"
 
@@ -33,12 +35,41 @@ std::uint64_t random_seed() {
     return (static_cast<std::uint64_t>(device()) << 32U) | device();
 }
 
+constexpr std::uint64_t kAutoLimitMs = 60'000;
+
+/// An earlier choice for this model and device, or a test of the candidates.
+Result<> choose_kv(Model& model, ModelOptions& options) {
+    const std::filesystem::path& dir = options.device.pipeline_cache_dir;
+    KVASIR_TRY(const std::uint64_t key, kv_choice_key(options.path, model.device().fingerprint()));
+    if (const auto known = dir.empty() ? std::nullopt : read_kv_choice(dir, key)) {
+        options.kv = *known;
+        log_info("kv format", {{"auto", to_string(*known)}, {"reason", "chosen at an earlier start"}});
+        return model.change_kv(options);
+    }
+    KVASIR_TRY_VOID(choose_kv_formats(model, options, kAutoLimitMs));
+    if (dir.empty()) return {};
+    const auto written = write_kv_choice(dir, key, options.kv);
+    if (written.has_error()) log_warn("kv format", {{"error", written.error().message}});
+    return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, const Model::Progress& progress) {
     std::unique_ptr<Engine> engine(new Engine(options));
     KVASIR_TRY(engine->model_, Model::load(options.model, progress));
     const Model& model = *engine->model_;
+    if (options.auto_kv) {
+        ModelOptions chosen = options.model;
+        KVASIR_TRY_VOID(choose_kv(*engine->model_, chosen));
+    }
+    log_info("kv cache", {{"format", to_string(model.kv().shape().layers.front())},
+                          {"bits_per_element", kv_bits_per_element(model.kv().shape())},
+                          {"bytes_per_token", model.kv_bytes_per_token()},
+                          {"pages", model.n_pages()},
+                          {"page_bytes", model.kv().shape().page_bytes()},
+                          {"allocated_bytes", model.kv().allocated_bytes()},
+                          {"device", model.device().name()}});
     if (model.tokenizer() == nullptr) {
         return Error{ErrorCode::unsupported, fmt::format("{}: the file has no tokenizer", options.model.path.string())};
     }

@@ -20,6 +20,7 @@ namespace kvasir {
 
 struct EngineOptions {
     ModelOptions model;
+    bool auto_kv = false;          // choose model.kv by test, see kv_quality.hpp
     std::uint32_t max_queue = 64;  // requests that wait for a place
 };
 

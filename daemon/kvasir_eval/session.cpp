@@ -110,7 +110,7 @@ Result<SequenceState> Session::begin(std::span<const TokenId> tokens, std::uint3
     if (max_tokens > model_->context_length()) {
         return Error{ErrorCode::too_large, fmt::format("{} tokens, the context holds {}", max_tokens, model_->context_length())};
     }
-    return SequenceState::begin({*model_, *cache_, *slots_}, DomainId{0}, tokens, max_tokens, 0, lookup);
+    return SequenceState::begin(owner(), DomainId{0}, tokens, max_tokens, 0, lookup);
 }
 
 Result<> Session::check_tokens(std::span<const TokenId> tokens) const {

@@ -41,6 +41,7 @@ public:
 
     Model& model() { return *model_; }
     KvCache& cache() { return *cache_; }
+    SequenceState::Owner owner() { return {*model_, *cache_, *slots_}; }
     Result<SequenceState> begin(std::span<const TokenId> tokens, std::uint32_t max_tokens,
                                 KvCache::Lookup lookup = KvCache::Lookup::allowed);
     Result<> check_tokens(std::span<const TokenId> tokens) const;

@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <charconv>
 
+#include "config/base/check.hpp"
 #include "quant/gguf.hpp"
 
 namespace kvasir {
@@ -51,12 +52,46 @@ std::string to_string(const gpu::KvFormats& formats) {
     return fmt::format("{}:{}", kv_name(formats.keys), kv_name(formats.values));
 }
 
+Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text) {
+    std::vector<KvOverride> overrides;
+    while (!text.empty()) {
+        const std::string_view entry = text.substr(0, text.find(','));
+        text.remove_prefix(std::min(text.size(), entry.size() + 1));
+        const std::size_t equals = entry.find('=');
+        const std::string_view layers = entry.substr(0, equals);
+        const std::size_t dash = layers.find('-');
+        KvOverride parsed;
+        const auto number = [&](std::string_view digits, std::uint32_t& out) {
+            const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+            return failed == std::errc{} && end == digits.data() + digits.size();
+        };
+        bool good = equals != std::string_view::npos && number(layers.substr(0, dash), parsed.first);
+        parsed.last = parsed.first;
+        if (dash != std::string_view::npos) good = good && number(layers.substr(dash + 1), parsed.last);
+        if (!good || parsed.last < parsed.first) {
+            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layers \"{}\": expected LAYER=FORMAT or FIRST-LAST=FORMAT", entry)};
+        }
+        KVASIR_TRY(parsed.formats, parse_kv_formats(entry.substr(equals + 1)));
+        overrides.push_back(parsed);
+    }
+    return overrides;
+}
+
 Result<> Model::create_kv(const ModelOptions& options) {
     constexpr std::uint32_t kPage = shared::kPageTokens;
     gpu::KvShape kv{.n_kv_heads = shape_.heads.n_kv_heads,
                     .head_dim = shape_.heads.head_dim,
                     .layers = std::vector<gpu::KvFormats>(shape_.n_layers, options.kv),
                     .open_format = options.kv.keys == shared::kKvF32 ? shared::kKvF32 : shared::kKvF16};
+    for (const KvOverride& o : options.kv_overrides) {
+        if (o.last >= shape_.n_layers) {
+            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layer {}: the model has {} layers", o.last, shape_.n_layers)};
+        }
+        if ((o.formats.keys == shared::kKvF32) != (options.kv.keys == shared::kKvF32)) {
+            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layer {}: f32 is for all layers or none", o.first)};
+        }
+        std::fill(kv.layers.begin() + o.first, kv.layers.begin() + o.last + 1, o.formats);
+    }
     context_length_ = options.context == 0 ? shape_.context_length : std::min(options.context, shape_.context_length);
     // A sequence has one page open between steps; within a step one more for each page its tokens touch.
     n_open_slots_ = 2 * options.max_sequences + options.step_tokens / kPage + 1;
@@ -79,6 +114,22 @@ Result<> Model::create_kv(const ModelOptions& options) {
     KVASIR_TRY(gpu::KvStore store, gpu::KvStore::create(*device_, std::move(kv), n_pages_, n_open_slots_));
     kv_ = std::make_unique<gpu::KvStore>(std::move(store));
     return {};
+}
+
+Result<> Model::prepare_kv_ops() {
+    for (const gpu::KvFormats& formats : kv_->shape().layers) {
+        KVASIR_TRY_VOID(ops_->seal_page.prepare(formats));
+        KVASIR_TRY_VOID(ops_->attention.prepare(formats, kv_->n_slabs()));
+    }
+    return {};
+}
+
+Result<> Model::change_kv(const ModelOptions& options) {
+    KVASIR_CHECK((options.kv.keys == shared::kKvF32) == (kv_->shape().open_format == shared::kKvF32), "open pages keep their format");
+    kv_.reset();  // first: two caches may not fit
+    KVASIR_TRY_VOID(create_kv(options));
+    KVASIR_TRY_VOID(prepare_kv_ops());
+    return warm_up({});
 }
 
 Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress) {
@@ -132,10 +183,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY_VOID(model->create_kv(options));
     const gpu::KvShape& kv = model->kv_->shape();
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
-    for (const gpu::KvFormats& formats : kv.layers) {
-        KVASIR_TRY_VOID(model->ops_->seal_page.prepare(formats));
-        KVASIR_TRY_VOID(model->ops_->attention.prepare(formats, model->kv_->n_slabs()));
-    }
+    KVASIR_TRY_VOID(model->prepare_kv_ops());
     const BatchLimits limits{.max_tokens = options.step_tokens,
                              .max_sequences = options.max_sequences,
                              .max_pages = model->context_length_ / shared::kPageTokens + 1,

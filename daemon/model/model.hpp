@@ -15,13 +15,23 @@
 namespace kvasir {
 
 /// KV formats as an operator names them: "f16", "int8", "int4", "int8:int4" (keys:values), "f32" (reference mode).
+/// Errors: invalid_argument.
 Result<gpu::KvFormats> parse_kv_formats(std::string_view text);
 std::string to_string(const gpu::KvFormats& formats);
+
+/// Layers that differ: "0-1=f16,5=int8:int4". Later entries win. Errors: invalid_argument (naming the entry).
+struct KvOverride {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+    gpu::KvFormats formats;
+};
+Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text);
 
 struct ModelOptions {
     std::filesystem::path path;
     gpu::DeviceOptions device;
     gpu::KvFormats kv;
+    std::vector<KvOverride> kv_overrides;
     std::uint32_t context = 0;             // 0: the model's
     std::uint32_t max_sequences = 16;      // in one step
     std::uint32_t step_tokens = 256;       // in one step
@@ -51,6 +61,9 @@ public:
     /// Bytes of a sealed token over all layers, scales included.
     double kv_bytes_per_token() const { return static_cast<double>(kv_->shape().page_bytes()) / shared::kPageTokens; }
 
+    /// Throws away all pages and makes new ones in other formats, within the options' budget. REQUIRES: no sequence is
+    /// alive; f32 is not changed to or from. Errors: as load.
+    Result<> change_kv(const ModelOptions& options);
     /// Makes sure pages below n exist on the device. Errors: exhausted.
     Result<> reserve_pages(std::uint32_t n) { return kv_->reserve_pages(*device_, n); }
 
@@ -66,6 +79,7 @@ public:
 private:
     Model() = default;
     Result<> create_kv(const ModelOptions& options);
+    Result<> prepare_kv_ops();
     Result<> load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress);
     Result<> warm_up(const Progress& progress);
 
