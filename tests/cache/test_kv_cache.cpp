@@ -354,6 +354,42 @@ BOOST_AUTO_TEST_CASE(drop_domain_drops_its_trees_and_no_other) {
     cache.check_invariants();
 }
 
+BOOST_AUTO_TEST_CASE(
+    how_often_a_page_was_asked_for_outlives_its_eviction_but_not_its_owner_s_wish) {
+    KvCache cache({.n_pages = 16});
+    const Tokens prompt = text(100);
+    const auto n_hits = [&] {
+        return cache.facts(cache.tree().match(kAlice, prompt).front()).n_hits;
+    };
+    run_request(cache, kAlice, prompt, 1);
+    BOOST_TEST(n_hits() == 0U);
+    run_request(cache, kAlice, prompt, 2);
+    BOOST_TEST(n_hits() == 1U);
+    cache.drop_all();
+    run_request(cache, kAlice, prompt, 3);
+    BOOST_TEST(n_hits() == 2U);
+    cache.drop_domain(kAlice);
+    run_request(cache, kAlice, prompt, 4);
+    BOOST_TEST(n_hits() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(facts_tell_a_conversation_that_goes_on_from_a_new_one) {
+    KvCache cache({.n_pages = 16});
+    const Tokens prompt = text(64);
+    const auto facts = [&](std::size_t page) {
+        return cache.facts(cache.tree().match(kAlice, prompt + text(32, 500)).at(page));
+    };
+    run_request(cache, kAlice, prompt, 1);
+    BOOST_TEST(facts(0).last_n_known == 0U);
+    BOOST_TEST(facts(0).last_n_pages == 2U);
+    run_request(cache, kAlice, prompt + text(33, 500), 7);
+    BOOST_TEST(facts(0).last_n_known == 2U);
+    BOOST_TEST(facts(2).last_n_known == 2U);
+    BOOST_TEST(facts(2).last_n_pages == 3U);
+    BOOST_TEST(facts(2).depth == 2U);
+    BOOST_TEST(facts(2).last_use_ms == 7U);
+}
+
 BOOST_AUTO_TEST_CASE(results_are_right_when_every_hash_collides) {
     KvCache cache(
         {.n_pages = 64, .hash = [](const NodeKey&, std::uint64_t) -> std::uint64_t { return 1; }});
