@@ -1,6 +1,8 @@
 #include "daemon/http/access.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -33,7 +35,10 @@ std::string_view host_name(std::string_view host) {
 
 bool is_local_name(std::string_view host) {
     const std::string name = lower(host_name(host));
-    return name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+    in_addr address{};
+    if (::inet_pton(AF_INET, name.c_str(), &address) == 1)
+        return (ntohl(address.s_addr) >> 24U) == 127;
+    return name == "localhost" || name == "[::1]";
 }
 
 /// Takes as long for a wrong key as for a right one of its length.
@@ -45,15 +50,16 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
     return difference == 0;
 }
 
-bool presents_key(const HttpOptions& options, const HttpRequest& request) {
+/// Which of the keys the request presents.
+std::optional<std::size_t> find_key(const HttpOptions& options, const HttpRequest& request) {
     constexpr std::string_view kScheme = "bearer ";
     std::string_view value = request.authorization;
     if (value.size() < kScheme.size() || lower(value.substr(0, kScheme.size())) != kScheme)
-        return false;
+        return std::nullopt;
     value.remove_prefix(kScheme.size());
-    bool found = false;
-    for (const std::string& key : options.api_keys)
-        found = equal_in_constant_time(key, value) || found;
+    std::optional<std::size_t> found;
+    for (std::size_t i = 0; i < options.api_keys.size(); ++i)
+        if (equal_in_constant_time(options.api_keys[i], value)) found = i;
     return found;
 }
 
@@ -67,12 +73,24 @@ std::optional<ApiError> check_access(const HttpOptions& options, const HttpReque
                         fmt::format("Host: \"{}\", expected localhost, 127.0.0.1 or [::1]",
                                     request.host.substr(0, 128)),
                         {}};
-    if (is_health || presents_key(options, request)) return std::nullopt;
+    if (is_health || find_key(options, request)) return std::nullopt;
     return ApiError{ErrorKind::invalid_api_key,
                     request.authorization.empty()
                         ? "Authorization: missing, expected Bearer with a key of this server"
                         : "Authorization: not a key of this server",
                     {}};
+}
+
+std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& request) {
+    // Uids lie below 2^31 in practice; keys and loners have the two quarters above.
+    constexpr std::uint32_t kFirstKey = 1U << 31U;
+    constexpr std::uint32_t kFirstLoner = 3U << 30U;
+    constexpr std::uint32_t kNobody = 65534;
+    if (request.over_tcp)
+        return kFirstKey + static_cast<std::uint32_t>(find_key(options, request).value_or(0));
+    if (request.peer_uid < kFirstKey && request.peer_uid != kNobody) return request.peer_uid;
+    static std::atomic<std::uint32_t> next_loner{0};
+    return kFirstLoner | (next_loner++ & ~kFirstLoner);
 }
 
 Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path) {

@@ -19,6 +19,11 @@ namespace kvasir {
 std::optional<ApiError> check_access(const HttpOptions& options, const HttpRequest& request,
                                      bool is_health);
 
+/// Callers in one domain reuse each other's cached prefixes: a user's on the Unix socket, a key's
+/// over TCP. The user nobody shares with none, not even with itself. REQUIRES: check_access allowed
+/// the request.
+std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& request);
+
 /// Lines of `KEY [DOMAIN]`, `#` begins a comment. Warns of a file that everybody may read.
 /// Errors: io, too_large (1 MiB), invalid_argument (no key).
 Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path);

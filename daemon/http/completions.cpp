@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "daemon/http/access.hpp"
 #include "daemon/http/chat_ml.hpp"
 #include "daemon/http/completion_request.hpp"
 #include "daemon/http/error_response.hpp"
@@ -106,7 +107,10 @@ ApiResult<GenerationCall::Plan> read_plan(ServerContext& context, Exchange& exch
     RequestBody body = exchange.take_body();
     KVASIR_TRY(const CompletionRequest request, parse(body.bytes(), limits, model.n_vocab));
     body = RequestBody();  // its memory and its share of the budget, before the tokens are made
-    return make_plan(request, model, limits);
+    KVASIR_TRY(GenerationCall::Plan plan, make_plan(request, model, limits));
+    const std::uint32_t domain = isolation_domain(context.options, exchange.request());
+    for (GenerationRequest& one : plan.requests) one.domain = domain;
+    return plan;
 }
 
 void generate(ServerContext& context, const ExchangePtr& exchange, Parse parse) {

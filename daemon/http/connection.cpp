@@ -204,11 +204,21 @@ void Connection::take_header() {
     }
 }
 
+std::uint32_t Connection::peer_uid() {
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    const bool told =
+        accepted_.family == AF_UNIX &&
+        ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+    return told ? peer.uid : HttpRequest{}.peer_uid;
+}
+
 void Connection::dispatch() {
     HttpRequest request = parser_->describe();
     request.body = parser_->take_body();
     request.id = request_id_;
     request.over_tcp = accepted_.family != AF_UNIX;
+    request.peer_uid = peer_uid();
     request.reserved = accepted_.reserved;
     parser_.reset();
     phase_ = Phase::busy;

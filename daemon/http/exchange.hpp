@@ -1,6 +1,7 @@
 // One HTTP request and the way its answer goes back. Handlers see this, never a socket.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,8 +20,9 @@ struct HttpRequest {
     std::string host;           // the header, for TCP
     std::string authorization;  // the header, for TCP
     bool over_tcp = false;
-    bool reserved = false;        // on a connection beyond the limit: state requests alone
-    const char* route = "other";  // for counting, set by the router
+    std::uint32_t peer_uid = 65534;  // of the process that connected, where the socket tells
+    bool reserved = false;           // on a connection beyond the limit: state requests alone
+    const char* route = "other";     // for counting, set by the router
 };
 
 struct HttpResponse {

@@ -55,7 +55,13 @@ struct HttpServer::Impl {
         context->options = std::move(options);
         context->engine = std::move(engine);
         context->run_on_worker = [this](std::function<void()> work) {
-            asio::post(workers, std::move(work));
+            asio::post(workers, [work = std::move(work)] {
+                try {
+                    work();
+                } catch (const std::exception& e) {  // the exchange it dropped answers 500
+                    log_error("worker", {{"what", e.what()}});
+                }
+            });
         };
     }
 

@@ -53,6 +53,14 @@ BOOST_AUTO_TEST_CASE(every_kind_has_a_known_status) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(nobody_shares_a_domain) {
+    HttpRequest request;
+    request.peer_uid = 65534;
+    BOOST_TEST(isolation_domain({}, request) != isolation_domain({}, request));
+    request.peer_uid = 1000;
+    BOOST_TEST(isolation_domain({}, request) == 1000U);
+}
+
 BOOST_AUTO_TEST_CASE(key_files_hold_keys_domains_and_comments) {
     const TempDir dir;
     std::ofstream(dir.file("keys")) << "# ours\n\nfirst-key work\n  second-key\t\n";

@@ -2,6 +2,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/test/unit_test.hpp>
 #include <new>
+#include <unistd.h>
 
 #include "tests/http/http_fixture.hpp"
 
@@ -151,6 +152,22 @@ BOOST_AUTO_TEST_CASE(sampling_fields_reach_the_engine) {
                boost::test_tools::per_element());
     BOOST_TEST(request.ignore_eos);
     BOOST_TEST(request.max_tokens == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(the_domain_is_the_callers_user_or_its_key) {
+    options.listen = "127.0.0.1:0";
+    options.api_keys = {"sesame-open-0123", "another-key-4567"};
+    complete({{"prompt", "x"}});
+    for (const std::string& key : options.api_keys) {
+        RawClient one = RawClient::connect_tcp(server().tcp_port());
+        one.send(post_request("/v1/completions", R"({"prompt":"x"})",
+                              "Authorization: Bearer " + key + "\r\n"));
+        BOOST_REQUIRE(one.read_response().status == 200);
+    }
+    const std::vector<GenerationRequest> requests = engine->requests();
+    BOOST_TEST(requests.at(0).domain == ::getuid());
+    BOOST_TEST(requests.at(1).domain != requests.at(2).domain);
+    for (const std::size_t i : {1U, 2U}) BOOST_TEST(requests.at(i).domain >= 1U << 31U);
 }
 
 BOOST_AUTO_TEST_CASE(the_length_limit_is_a_finish_reason) {
