@@ -20,7 +20,7 @@ const uint kRows = kHeads * kTokens;
 const uint kKeys = kPageTokens / kLanes;                     // keys a lane
 const uint kBlocks = (kHeadDim + kLanes - 1) / kLanes;       // channels a lane
 const uint kGroups = kHeadDim < 64 ? 1 : kHeadDim / 32;      // kv_groups()
-const uint kSlots = kRows * kKeys;
+const uint kSlots = kRows * kGroups;
 #include "vk_kernels/shaders/lanes.glsl"
 
 layout(push_constant) uniform Push { AttentionPush pc; };
@@ -190,73 +190,72 @@ void weigh(bool own, bool first_page, inout float s[kRows][kKeys]) {
     }
 }
 
-// Adds the weighted values of one group of channels; p holds weights, scaled where the format has scales.
-void add_group(bool own, uint format, uint base, uint begin, uint end, float p[kRows][kKeys]) {
-    const uint pack = kv_is_quantized(format) ? kv_pack(format) : 1;  // tokens a word
-    for (uint r = 0; r < kRows; ++r)
-        for (uint i = 0; i < kKeys; ++i) put(r * kKeys + i, p[r][i]);
-    ready();
-    for (uint j = 0; j < kPageTokens; j += pack) {
-        uint words[kBlocks];
-        for (uint b = 0; b < kBlocks; ++b) {
-            if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
-            uint c = min(b * kLanes + LANE, kHeadDim - 1);
-            uint at = format == kKvF32   ? j * kHeadDim + c
-                      : format == kKvF16 ? (j * kHeadDim + c) / 2
-                                         : j / pack * kHeadDim + c;
-            words[b] = load_word(own, base + at);
-        }
-        for (uint e = 0; e < pack; ++e) {
-            uint key = (j + e) / kLanes;
-            uint lane = (j + e) % kLanes;
-            float v[kBlocks];
-            for (uint b = 0; b < kBlocks; ++b) {
-                if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
-                uint w = words[b];
-                if (format == kKvF32) {
-                    v[b] = uintBitsToFloat(w);
-                } else if (format == kKvF16) {
-                    vec2 pair = unpackHalf2x16(w);
-                    v[b] = (LANE & 1) == 0 ? pair.x : pair.y;
-                } else {
-                    v[b] = float((w >> (e * (32 / pack))) & (format == kKvInt8 ? 255u : 15u));
-                }
-            }
-            for (uint r = 0; r < kRows; ++r) {
-                float weight = get(r * kKeys + key, lane);
-                bool visible = !own || j + e <= tile_first_token + row_token(r);
-                for (uint b = 0; b < kBlocks; ++b) {
-                    if (b * kLanes >= end || (b + 1) * kLanes <= begin) continue;
-                    bool inside = b * kLanes >= begin && (b + 1) * kLanes <= end;
-                    uint c = b * kLanes + LANE;
-                    precise float sum = fma(weight, v[b], o[r][b]);
-                    o[r][b] = visible && (inside || (c >= begin && c < end)) ? sum : o[r][b];
-                }
-            }
-        }
+uint group_begin(uint g) { return kHeadDim / 8 * g / kGroups * 8; }  // kv_group_begin()
+
+// The weight of a token for channel block b: that of the channel's group. A block of lanes may lie across two groups.
+float block_weight(uint b, float x[kGroups]) {
+    float weight = x[0];
+    for (uint g = 1; g < kGroups; ++g) {
+        if ((b + 1) * kLanes <= group_begin(g)) continue;
+        weight = b * kLanes >= group_begin(g) || b * kLanes + LANE >= group_begin(g) ? x[g] : weight;
     }
+    return weight;
 }
 
-void add_values(bool own, uint format, uint base, float p[kRows][kKeys]) {
-    if (!kv_is_quantized(format)) {
-        add_group(own, format, base, 0, kHeadDim, p);
-        return;
+// Value codes of token `first + e` in the words of tokens first .. first + pack - 1.
+float value_code(uint format, uint word, uint e) {
+    if (format == kKvF32) return uintBitsToFloat(word);
+    if (format == kKvF16) {
+        vec2 pair = unpackHalf2x16(word);
+        return (LANE & 1) == 0 ? pair.x : pair.y;
     }
-    for (uint g = 0; g < kGroups; ++g) {
-        float scaled[kRows][kKeys];
-        for (uint i = 0; i < kKeys; ++i) {
-            uint at = base + kv_key_code_words(format, kHeadDim) + g * kPageTokens + LANE + i * kLanes;
-            vec2 pair = unpackHalf2x16(load_word(own, at));
+    return float(format == kKvInt8 ? (word >> (8 * e)) & 255u : (word >> (4 * e)) & 15u);
+}
+
+uint value_word(uint format, uint j, uint c) {
+    if (format == kKvF32) return j * kHeadDim + c;
+    if (format == kKvF16) return (j * kHeadDim + c) / 2;
+    return j / kv_pack(format) * kHeadDim + c;
+}
+
+// o += p V. The loops over keys and words stay loops; those inside unroll, so that o stays in registers.
+void add_values(bool own, uint format, uint base, float p[kRows][kKeys]) {
+    const bool quantized = kv_is_quantized(format);
+    const uint n_groups = quantized ? kGroups : 1;
+    const uint pack = quantized ? kv_pack(format) : 1;  // tokens a word
+    for (uint key = 0; key < kKeys; ++key) {
+        for (uint g = 0; g < n_groups; ++g) {
+            vec2 pair = vec2(1.0, 0.0);
+            if (quantized) pair = unpackHalf2x16(load_word(own, base + kv_key_code_words(format, kHeadDim) + g * kPageTokens + LANE + key * kLanes));
             for (uint r = 0; r < kRows; ++r) {
-                precise float weight = p[r][i] * pair.x;
-                scaled[r][i] = weight;
-                precise float zero = fma(p[r][i], pair.y, zeros[r][g]);
-                zeros[r][g] = zero;
+                precise float weight = p[r][key];
+                if (quantized) {
+                    precise float zero = fma(weight, pair.y, zeros[r][g]);
+                    zeros[r][g] = zero;
+                    weight = weight * pair.x;
+                }
+                put(r * n_groups + g, weight);
             }
         }
-        uint begin = kHeadDim / 8 * g / kGroups * 8;  // kv_group_begin()
-        uint end = kHeadDim / 8 * (g + 1) / kGroups * 8;
-        add_group(own, format, base, begin, end, scaled);
+        ready();
+        for (uint first = 0; first < kLanes; first += pack) {
+            uint j = key * kLanes + first;
+            uint words[kBlocks];
+            for (uint b = 0; b < kBlocks; ++b) words[b] = load_word(own, base + value_word(format, j, min(b * kLanes + LANE, kHeadDim - 1)));
+            for (uint e = 0; e < pack; ++e) {
+                float v[kBlocks];
+                for (uint b = 0; b < kBlocks; ++b) v[b] = value_code(format, words[b], e);
+                for (uint r = 0; r < kRows; ++r) {
+                    float x[kGroups];
+                    for (uint g = 0; g < kGroups; ++g) x[g] = g < n_groups ? get(r * n_groups + g, first + e) : 0.0;
+                    bool visible = !own || j + e <= tile_first_token + row_token(r);
+                    for (uint b = 0; b < kBlocks; ++b) {
+                        precise float sum = fma(quantized ? block_weight(b, x) : x[0], v[b], o[r][b]);
+                        o[r][b] = visible ? sum : o[r][b];
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -274,8 +273,8 @@ void finish_split() {
     for (uint r = 0; r < kRows; ++r) l[r] = lane_sum(r);
     if (!kv_is_quantized(kValueFormat)) return;
     for (uint g = 0; g < kGroups; ++g) {
-        uint begin = kHeadDim / 8 * g / kGroups * 8;
-        uint end = kHeadDim / 8 * (g + 1) / kGroups * 8;
+        uint begin = group_begin(g);
+        uint end = group_begin(g + 1);
         for (uint r = 0; r < kRows; ++r) put(r, zeros[r][g]);
         ready();
         for (uint r = 0; r < kRows; ++r) {
