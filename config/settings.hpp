@@ -47,8 +47,8 @@ struct EngineSettings {
 
 struct CacheSettings {
     std::uint64_t budget_bytes = 256ULL << 20;  // 0: chosen from the device's free memory
-    KvFormatChoice keys = KvFormatChoice::f16;
-    KvFormatChoice values = KvFormatChoice::f16;
+    KvFormatChoice keys = KvFormatChoice::int8;
+    KvFormatChoice values = KvFormatChoice::int8;
     std::string layer_overrides;
 };
 

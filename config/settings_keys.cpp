@@ -67,7 +67,7 @@ std::vector<SettingKey> setting_keys(Settings& s) {
         {"cache.values", Choice<KvFormatChoice>{&s.cache.values, kKvFormatNames},
          "Format of cached values: f16, int8, int4, auto."},
         {"cache.layer_overrides", Text{&s.cache.layer_overrides},
-         "Formats of single layers; empty: none."},
+         "Formats of single layers, e.g. \"0-1=f16,5=int8:int4\"; empty: none."},
 
         {"log.level", Choice<LogLevel>{&s.log.level, kLogLevelNames},
          "trace, debug, info, warn, error, off."},
