@@ -46,13 +46,6 @@ enum class ValueType : std::uint32_t {
     f64 = 12,
 };
 
-/// A name out of the file, fit for a message: printable ASCII, and not too long.
-std::string printable(std::string_view text) {
-    std::string out = "`";
-    for (const char c : text.substr(0, 96)) out += (c >= ' ' && c <= '~') ? c : '?';
-    return out + (text.size() > 96 ? "...`" : "`");
-}
-
 class Parser {
 public:
     Parser(std::span<const std::byte> bytes, std::string subject)
@@ -399,6 +392,12 @@ Result<> Parser::check_overlap() const {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+    std::string out = "`";
+    for (const char c : text.substr(0, 96)) out += (c >= ' ' && c <= '~') ? c : '?';
+    return out + (text.size() > 96 ? "...`" : "`");
+}
 
 std::uint64_t TensorInfo::n_elements() const {
     std::uint64_t n = 1;

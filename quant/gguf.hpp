@@ -32,6 +32,9 @@ struct TensorInfo {
 using GgufArray = std::variant<std::vector<std::int64_t>, std::vector<double>, std::vector<std::string_view>>;
 using GgufValue = std::variant<std::uint64_t, std::int64_t, double, bool, std::string_view, GgufArray>;
 
+/// A name out of a file, fit for a message: printable ASCII in quotes, and not too long.
+std::string printable(std::string_view text);
+
 /// Owns the mapping; every view points into it. Immutable: const members may be called from any thread.
 class GgufFile {
 public:

@@ -106,6 +106,9 @@ Result<> run_bench(const Arguments& arguments) {
                                                          .max_logit_rows = n_batch,
                                                          .kv = {}}));
     const double load_seconds = seconds_since(load_start);
+    if (const std::uint64_t n = std::uint64_t{n_prompt} + n_generate; n > session->model().context_length()) {
+        return Error{ErrorCode::too_large, fmt::format("{} tokens, the context holds {}", n, session->model().context_length())};
+    }
     std::vector<double> prompt_rates;
     std::vector<double> generate_rates;
     std::vector<double> first_token_ms;

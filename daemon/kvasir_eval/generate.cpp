@@ -21,6 +21,7 @@ Result<> run_generate(const Arguments& arguments) {
         const bool is_last = m == sequence.n_pending();
         KVASIR_TRY(const SequenceStep step, sequence.prepare(m, is_last ? std::vector{m - 1} : std::vector<std::uint32_t>{}));
         KVASIR_TRY_VOID(session->model().step({&step, 1}));
+        if (!session->model().is_finite(0)) return Error{ErrorCode::corrupt, "a KV page holds a NaN or an infinity"};
         sequence.complete(0);
         if (!is_last) continue;
         generated.push_back(argmax(session->model().logits(0)));

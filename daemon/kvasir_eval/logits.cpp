@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "daemon/kvasir_eval/session.hpp"
@@ -13,7 +14,7 @@ namespace kvasir::eval {
 namespace {
 
 struct Plan {
-    std::vector<std::uint32_t> positions;
+    std::vector<std::uint32_t> positions;  // ascending, each once
     std::uint32_t chunk = 0;
     std::uint32_t decode_from = UINT32_MAX;
 };
@@ -30,10 +31,14 @@ Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceStat
     const auto total = static_cast<std::uint32_t>(sequence.tokens().size());
     while (sequence.n_pending() > 0) {
         const std::uint32_t begin = sequence.n_computed();
-        const std::uint32_t n = next_step_tokens(plan, begin, total);
+        std::uint32_t n = next_step_tokens(plan, begin, total);
         std::vector<std::uint32_t> wanted;
         for (const std::uint32_t position : plan.positions) {
             if (position >= begin && position < begin + n) wanted.push_back(position - begin);
+        }
+        if (const auto most = session.model().limits().max_logit_rows; wanted.size() > most) {
+            n = wanted[most];  // the rest in the next step: chunking cannot be seen in the logits
+            wanted.resize(most);
         }
         std::vector<SequenceStep> steps;
         std::vector<SequenceState*> stepped;
@@ -77,14 +82,16 @@ Result<> run_logits(const Arguments& arguments) {
     KVASIR_TRY(const auto given, parse(known, arguments));
     KVASIR_TRY(const auto tokens, read_tokens(given["tokens"].as<std::string>()));
     Plan plan{.positions = {}, .chunk = given["chunk"].as<std::uint32_t>()};
-    KVASIR_TRY(plan.positions, parse_numbers(given["positions"].as<std::string>(), "positions"));
+    KVASIR_TRY(const auto positions, parse_numbers(given["positions"].as<std::string>(), "positions"));
     if (given.count("decode-from") > 0) plan.decode_from = given["decode-from"].as<std::uint32_t>();
     if (plan.chunk == 0) return Error{ErrorCode::invalid_argument, "--chunk 0: expected at least 1"};
-    for (const std::uint32_t position : plan.positions) {
+    for (const std::uint32_t position : positions) {
         if (position >= tokens.size()) {
             return Error{ErrorCode::invalid_argument, fmt::format("--positions {}: there are {} tokens", position, tokens.size())};
         }
     }
+    const std::set<std::uint32_t> ascending(positions.begin(), positions.end());
+    plan.positions.assign(ascending.begin(), ascending.end());
     std::vector<std::vector<TokenId>> company;
     if (given.count("batch-with") > 0) {
         std::stringstream names(given["batch-with"].as<std::string>());
@@ -99,7 +106,7 @@ Result<> run_logits(const Arguments& arguments) {
                                                          .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) + 64 * n_sequences,
                                                          .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
                                                          .kv = {}}));
-    plan.chunk = std::min<std::uint32_t>(plan.chunk, 4096);
+    plan.chunk = std::min<std::uint32_t>({plan.chunk, 4096, session->model().limits().max_tokens});
     std::map<std::uint32_t, std::vector<float>> rows;
     if (given.count("reuse-from") > 0) {
         KVASIR_TRY(const auto earlier, read_tokens(given["reuse-from"].as<std::string>()));
@@ -133,7 +140,7 @@ Result<> run_logits(const Arguments& arguments) {
         KVASIR_TRY_VOID(run(*session, sequence, nobody, rest, rows));
     }
     std::ofstream out(given["out"].as<std::string>(), std::ios::binary | std::ios::trunc);
-    for (const std::uint32_t position : plan.positions) {
+    for (const std::uint32_t position : positions) {
         const auto& row = rows[position];
         out.write(reinterpret_cast<const char*>(row.data()), static_cast<std::streamsize>(row.size() * sizeof(float)));
     }

@@ -72,6 +72,7 @@ Result<std::vector<TokenId>> read_tokens(const std::string& path) {
 }
 
 Result<std::vector<std::uint32_t>> parse_numbers(const std::string& text, const char* option) {
+    if (text.empty()) return Error{ErrorCode::invalid_argument, fmt::format("--{}: expected numbers separated by commas", option)};
     std::vector<std::uint32_t> numbers;
     const char* at = text.data();
     const char* end = text.data() + text.size();

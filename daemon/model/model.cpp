@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include "config/base/check.hpp"
+#include "daemon/model/utf8.hpp"
 #include "quant/gguf.hpp"
 
 namespace kvasir {
@@ -32,6 +34,46 @@ std::string_view kv_name(std::uint32_t format) {
         if (known.format == format) return known.name;
     }
     return "?";
+}
+
+/// Whether a name may stand in replies and logs: short UTF-8 without control characters.
+bool is_fit_name(std::string_view name) {
+    constexpr std::size_t kMostBytes = 128;
+    if (name.empty() || name.size() > kMostBytes) return false;
+    while (!name.empty()) {
+        const Utf8Step step = utf8_step(name);
+        if (step.kind != Utf8Step::Kind::character || static_cast<unsigned char>(name[0]) < 0x20 || name[0] == 0x7f) return false;
+        name.remove_prefix(step.n_bytes);
+    }
+    return true;
+}
+
+/// Names come out of the file: the one given there, the file's own, or a plain one.
+std::string choose_name(std::optional<std::string_view> given, const std::filesystem::path& path) {
+    if (given && is_fit_name(*given)) return std::string(*given);
+    const std::string stem = path.stem().string();
+    return is_fit_name(stem) ? stem : "model";
+}
+
+/// The step asked for, or what the device can run of it: buffers are bound whole, grids have a largest size.
+Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape& shape, std::uint32_t context_length,
+                                  const gpu::DeviceLimits& device) {
+    constexpr std::uint64_t kMostWorkgroups = 65535;  // every device allows as many
+    constexpr std::uint64_t kThreads = 64;            // of the kernels that take a thread an element, or for several
+    const std::uint64_t qkv_dim = std::uint64_t{shape.heads.n_heads + 2 * shape.heads.n_kv_heads} * shape.heads.head_dim;
+    const std::uint64_t widest = std::max<std::uint64_t>({shape.dim, shape.ffn_dim, qkv_dim});
+    const std::uint64_t most_tokens = std::min(device.max_binding_bytes / (4 * widest), kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim));
+    const std::uint64_t most_rows = device.max_binding_bytes / (4ULL * shape.n_vocab);
+    BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(options.step_tokens, most_tokens)),
+                       .max_sequences = options.max_sequences,
+                       .max_pages = context_length / shared::kPageTokens + 1};
+    const std::uint32_t rows = std::min(std::max(options.max_logit_rows, options.max_sequences), limits.max_tokens);
+    limits.max_logit_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(rows, most_rows));
+    if (limits.max_sequences == 0 || limits.max_logit_rows < limits.max_sequences) {
+        return Error{ErrorCode::too_large, fmt::format("engine.max_sequences: {}, expected 1 to {}: a step has {} tokens, and the device holds "
+                                                       "the logits of {}", options.max_sequences, limits.max_logit_rows, limits.max_tokens, most_rows)};
+    }
+    return limits;
 }
 
 }  // namespace
@@ -77,7 +119,7 @@ Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text) {
     return overrides;
 }
 
-Result<> Model::create_kv(const ModelOptions& options) {
+Result<> Model::create_kv(const ModelOptions& options, std::uint32_t step_tokens) {
     constexpr std::uint32_t kPage = shared::kPageTokens;
     gpu::KvShape kv{.n_kv_heads = shape_.heads.n_kv_heads,
                     .head_dim = shape_.heads.head_dim,
@@ -92,9 +134,8 @@ Result<> Model::create_kv(const ModelOptions& options) {
         }
         std::fill(kv.layers.begin() + o.first, kv.layers.begin() + o.last + 1, o.formats);
     }
-    context_length_ = options.context == 0 ? shape_.context_length : std::min(options.context, shape_.context_length);
     // A sequence has one page open between steps; within a step one more for each page its tokens touch.
-    n_open_slots_ = 2 * options.max_sequences + options.step_tokens / kPage + 1;
+    n_open_slots_ = 2 * options.max_sequences + step_tokens / kPage + 1;
     const std::uint64_t open_bytes = n_open_slots_ * kv.open_page_bytes();
     constexpr std::uint64_t kMostByDefault = 1ULL << 30U;
     std::uint64_t budget = options.kv_budget_bytes;
@@ -127,7 +168,7 @@ Result<> Model::prepare_kv_ops() {
 Result<> Model::change_kv(const ModelOptions& options) {
     KVASIR_CHECK((options.kv.keys == shared::kKvF32) == (kv_->shape().open_format == shared::kKvF32), "open pages keep their format");
     kv_.reset();  // first: two caches may not fit
-    KVASIR_TRY_VOID(create_kv(options));
+    KVASIR_TRY_VOID(create_kv(options, limits().max_tokens));
     KVASIR_TRY_VOID(prepare_kv_ops());
     return warm_up({});
 }
@@ -170,7 +211,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
     KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name));
     KVASIR_TRY(const auto name, file.find_string("general.name"));
-    model->name_ = name && !name->empty() ? std::string(*name) : options.path.stem().string();
+    model->name_ = choose_name(name, options.path);
     if (file.find("tokenizer.ggml.tokens") != nullptr) {
         KVASIR_TRY(model->tokenizer_, Tokenizer::create(file));
         if (model->tokenizer_->n_vocab() > model->shape_.n_vocab) {
@@ -180,14 +221,12 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     }
     KVASIR_TRY(model->device_, gpu::Device::create(options.device));
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
-    KVASIR_TRY_VOID(model->create_kv(options));
+    model->context_length_ = options.context == 0 ? model->shape_.context_length : std::min(options.context, model->shape_.context_length);
+    KVASIR_TRY(const BatchLimits limits, choose_limits(options, model->shape_, model->context_length_, model->device_->limits()));
+    KVASIR_TRY_VOID(model->create_kv(options, limits.max_tokens));
     const gpu::KvShape& kv = model->kv_->shape();
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
     KVASIR_TRY_VOID(model->prepare_kv_ops());
-    const BatchLimits limits{.max_tokens = options.step_tokens,
-                             .max_sequences = options.max_sequences,
-                             .max_pages = model->context_length_ / shared::kPageTokens + 1,
-                             .max_logit_rows = std::min(std::max(options.max_logit_rows, options.max_sequences), options.step_tokens)};
     KVASIR_TRY(BatchWriter writer, BatchWriter::create(*model->device_, limits, model->shape_.rope));
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
     KVASIR_TRY(model->activations_, Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));

@@ -34,8 +34,8 @@ struct ModelOptions {
     std::vector<KvOverride> kv_overrides;
     std::uint32_t context = 0;             // 0: the model's
     std::uint32_t max_sequences = 16;      // in one step
-    std::uint32_t step_tokens = 256;       // in one step
-    std::uint32_t max_logit_rows = 64;     // in one step
+    std::uint32_t step_tokens = 256;       // in one step; limits() has less where the device's bindings or grids do not hold as many
+    std::uint32_t max_logit_rows = 64;     // in one step; as above
     std::uint64_t kv_budget_bytes = 0;     // sealed and open pages; 0: a full context for each sequence, at most 1 GiB
 };
 
@@ -43,7 +43,8 @@ struct ModelOptions {
 class Model {
 public:
     using Progress = std::function<void(double fraction, std::string_view what)>;
-    /// Slow. Errors: io, corrupt, unsupported, exhausted, too_large (budget below one context page set).
+    /// Slow. Errors: io, corrupt, unsupported, exhausted, too_large (budget below one context page set, more
+    /// sequences than a step can have).
     static Result<std::unique_ptr<Model>> load(const ModelOptions& options, const Progress& progress);
 
     const ModelShape& shape() const { return shape_; }
@@ -78,7 +79,7 @@ public:
 
 private:
     Model() = default;
-    Result<> create_kv(const ModelOptions& options);
+    Result<> create_kv(const ModelOptions& options, std::uint32_t step_tokens);
     Result<> prepare_kv_ops();
     Result<> load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress);
     Result<> warm_up(const Progress& progress);

@@ -1,6 +1,7 @@
 #include "daemon/model/read_metadata.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cmath>
@@ -10,13 +11,15 @@
 namespace kvasir {
 namespace {
 
+constexpr std::uint32_t kMostTokens = 1U << 20U;  // of a vocabulary
+
 struct Bound {
     std::string key;
     std::uint32_t value;
     std::uint32_t most;
 };
 
-/// Far above any model there is; below what would overflow a size computed in 64 bits.
+/// Far above any model there is; below what would overflow a size computed in 64 bits, or a grid of 65,535 row tiles.
 Result<> check_bounds(std::span<const Bound> bounds) {
     for (const Bound& bound : bounds) {
         if (bound.value == 0 || bound.value > bound.most) {
@@ -55,8 +58,8 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
     KVASIR_TRY(s.norm_eps, file.get_f32(key("attention.layer_norm_rms_epsilon")));
     s.heads.n_kv_heads = n_kv_heads.value_or(s.heads.n_heads);
     const std::array bounds = {Bound{key("block_count"), s.n_layers, 1024},
-                               Bound{key("embedding_length"), s.dim, 1U << 17U},
-                               Bound{key("feed_forward_length"), s.ffn_dim, 1U << 20U},
+                               Bound{key("embedding_length"), s.dim, 1U << 16U},
+                               Bound{key("feed_forward_length"), s.ffn_dim, 1U << 19U},
                                Bound{key("context_length"), s.context_length, 1U << 24U},
                                Bound{key("attention.head_count"), s.heads.n_heads, 1024},
                                Bound{key("attention.head_count_kv"), s.heads.n_kv_heads, s.heads.n_heads}};
@@ -81,8 +84,10 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
         return Error{ErrorCode::unsupported, fmt::format("{}: {} experts, mixtures are not supported", key("expert_count"), *n_experts)};
     }
     const TensorInfo* embedding = file.find_tensor("token_embd.weight");
-    if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[0] == 0 || embedding->shape[0] > (1U << 24U)) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: token_embd.weight: missing, or no matrix", file.path().string())};
+    if (embedding == nullptr) return Error{ErrorCode::corrupt, fmt::format("{}: token_embd.weight: tensor missing", file.path().string())};
+    if (embedding->shape.size() != 2 || embedding->shape[0] > kMostTokens || embedding->shape[1] != s.dim) {
+        return Error{ErrorCode::corrupt, fmt::format("{}: token_embd.weight: shape ({}), expected (1 to {}, {})", file.path().string(),
+                                                     fmt::join(embedding->shape, ", "), kMostTokens, s.dim)};
     }
     s.n_vocab = static_cast<std::uint32_t>(embedding->shape[0]);
     KVASIR_TRY(const std::vector<float> factors, read_rope_factors(file));

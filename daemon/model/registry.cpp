@@ -21,7 +21,7 @@ Result<const Architecture*> find_architecture(std::string_view name) {
         if (architecture.name == name) return &architecture;
         known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
     }
-    return Error{ErrorCode::unsupported, fmt::format("architecture \"{}\" is not supported, expected one of: {}", name, known)};
+    return Error{ErrorCode::unsupported, fmt::format("general.architecture: {} is not supported, expected one of: {}", printable(name), known)};
 }
 
 }  // namespace kvasir

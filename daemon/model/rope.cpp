@@ -37,7 +37,7 @@ Result<Rope> read_rope(const GgufFile& file, std::string_view architecture, std:
     if (scaling && *scaling == "linear") {
         stretch = factor.value_or(1.0F);
     } else if (scaling && *scaling != "none") {
-        return Error{ErrorCode::unsupported, fmt::format("{}: \"{}\" is not supported", key("scaling.type"), *scaling)};
+        return Error{ErrorCode::unsupported, fmt::format("{}: {} is not supported, expected none or linear", key("scaling.type"), printable(*scaling))};
     }
     if (!(stretch > 0) || !std::isfinite(stretch)) {
         return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a positive number", key("scaling.factor"), stretch)};
