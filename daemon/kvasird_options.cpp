@@ -49,13 +49,10 @@ Result<> choose_kv(const CacheSettings& cache, EngineOptions& options) {
     if (auto_keys != (cache.values == KvFormatChoice::automatic))
         return Error{ErrorCode::unsupported,
                      "cache.keys, cache.values: auto for one alone, expected for both or neither"};
-    if (!cache.layer_overrides.empty())
-        return Error{ErrorCode::unsupported,
-                     fmt::format("cache.layer_overrides: \"{}\", not supported yet, expected empty",
-                                 cache.layer_overrides)};
     options.auto_kv = auto_keys;
     KVASIR_TRY(options.model.kv, parse_kv_formats(fmt::format("{}:{}", kv_format_name(cache.keys),
                                                               kv_format_name(cache.values))));
+    KVASIR_TRY(options.model.kv_overrides, parse_kv_overrides(cache.layer_overrides));
     return {};
 }
 
