@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . config/lib.sh
 
 install_packages
-build_release
+build_release kvasird kvasir
 
 dir=$(mktemp -d)
 socket=$dir/kvasir.sock
@@ -55,6 +55,9 @@ say "A story"
 tell 1 "$opening"
 say "Another with the same opening"
 tell 2 "$opening"
+
+say "The cache at work: prompt tokens that were asked for, and found already computed"
+kvasir metrics | grep -E '^kvasir_(prompt|cached)_tokens_total' || fail "kvasir metrics failed."
 
 if kvasir --help 2>/dev/null | grep -q '^ *ps\>'; then
     say "Sessions"

@@ -54,9 +54,10 @@ $plan"
         die "Could not install:$missing"
 }
 
-# One compiler a core: the default of ninja, two more, can exhaust a small machine's memory.
+# build_release [TARGET ...]: all, or these. One compiler a core: the default of ninja, two more, can exhaust a small
+# machine's memory.
 build_release() {
     say "Building"
     cmake --preset release || die "cmake --preset release failed"
-    cmake --build --preset release --parallel "$(nproc)" || die "The build failed"
+    cmake --build --preset release --parallel "$(nproc)" ${1:+--target "$@"} || die "The build failed"
 }
