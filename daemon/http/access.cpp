@@ -19,6 +19,12 @@ namespace kvasir {
 namespace {
 
 constexpr std::size_t kMaxKeyFileBytes = 1 << 20;
+constexpr std::string_view kScheme = "bearer ";
+
+// Uids lie below 2^31 in practice; keys and loners have the two quarters above.
+constexpr std::uint32_t kFirstKey = 1U << 31U;
+constexpr std::uint32_t kFirstLoner = 3U << 30U;
+constexpr std::uint32_t kNobody = 65534;
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -52,7 +58,6 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
 
 /// Which of the keys the request presents.
 std::optional<std::size_t> find_key(const HttpOptions& options, const HttpRequest& request) {
-    constexpr std::string_view kScheme = "bearer ";
     std::string_view value = request.authorization;
     if (value.size() < kScheme.size() || lower(value.substr(0, kScheme.size())) != kScheme)
         return std::nullopt;
@@ -68,11 +73,12 @@ std::optional<std::size_t> find_key(const HttpOptions& options, const HttpReques
 std::optional<ApiError> check_access(const HttpOptions& options, const HttpRequest& request,
                                      bool is_health) {
     if (!request.over_tcp) return std::nullopt;
-    if (!is_local_name(request.host))
+    if (!is_local_name(request.host)) {
         return ApiError{ErrorKind::misdirected,
                         fmt::format("Host: \"{}\", expected localhost, 127.0.0.1 or [::1]",
                                     request.host.substr(0, 128)),
                         {}};
+    }
     if (is_health || find_key(options, request)) return std::nullopt;
     return ApiError{ErrorKind::invalid_api_key,
                     request.authorization.empty()
@@ -82,10 +88,6 @@ std::optional<ApiError> check_access(const HttpOptions& options, const HttpReque
 }
 
 std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& request) {
-    // Uids lie below 2^31 in practice; keys and loners have the two quarters above.
-    constexpr std::uint32_t kFirstKey = 1U << 31U;
-    constexpr std::uint32_t kFirstLoner = 3U << 30U;
-    constexpr std::uint32_t kNobody = 65534;
     if (request.over_tcp)
         return kFirstKey + static_cast<std::uint32_t>(find_key(options, request).value_or(0));
     if (request.peer_uid < kFirstKey && request.peer_uid != kNobody) return request.peer_uid;
@@ -99,10 +101,11 @@ Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path
         return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), std::strerror(errno))};
     if ((info.st_mode & S_IROTH) != 0)
         log_warn("key file is readable by everybody", {{"file", path.string()}});
-    if (static_cast<std::uintmax_t>(info.st_size) > kMaxKeyFileBytes)
+    if (static_cast<std::uintmax_t>(info.st_size) > kMaxKeyFileBytes) {
         return Error{ErrorCode::too_large,
                      fmt::format("{}: {} bytes, expected at most {}", path.string(), info.st_size,
                                  kMaxKeyFileBytes)};
+    }
     std::ifstream file(path);
     if (!file) return Error{ErrorCode::io, fmt::format("{}: cannot be read", path.string())};
     std::vector<std::string> keys;
@@ -113,9 +116,10 @@ Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path
         if (!(words >> key) || key.starts_with('#')) continue;
         keys.push_back(std::move(key));
     }
-    if (keys.empty())
+    if (keys.empty()) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("{}: no key, expected lines of KEY [DOMAIN]", path.string())};
+    }
     return keys;
 }
 

@@ -27,10 +27,11 @@ Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
                                             std::span<const ChatMessage> messages) {
     const std::optional<TokenId> start = tokenizer.find_special("<|im_start|>");
     const std::optional<TokenId> end = tokenizer.find_special("<|im_end|>");
-    if (!start || !end)
+    if (!start || !end) {
         return Error{ErrorCode::unsupported,
                      "chat: the model's vocabulary has no <|im_start|> and <|im_end|>; use "
                      "/v1/completions"};
+    }
     std::vector<TokenId> ids;
     if (tokenizer.add_bos() && tokenizer.bos()) ids.push_back(*tokenizer.bos());
     for (const ChatMessage& message : messages) {

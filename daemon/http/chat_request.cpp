@@ -19,23 +19,26 @@ Outcome read_content(const JsonFields& message, std::string& content) {
         content = text_of(*value);
         return std::nullopt;
     }
-    if (!value->is_array())
+    if (!value->is_array()) {
         return field_error(param, fmt::format("{}, expected a string or an array of parts",
                                               json_kind_name(*value)));
+    }
     for (std::size_t i = 0; i < value->get_array().size(); ++i) {
         const json::value& part = value->get_array()[i];
         const std::string part_param = fmt::format("{}[{}]", param, i);
-        if (!part.is_object())
+        if (!part.is_object()) {
             return field_error(part_param,
                                fmt::format("{}, expected an object", json_kind_name(part)));
+        }
         const JsonFields fields(part.get_object(), part_param + ".");
         std::string_view type;
         KVASIR_STEP(store(fields.string("type"), type));
-        if (type != "text")
+        if (type != "text") {
             return ApiError{
                 ErrorKind::unsupported_parameter,
                 fmt::format("{}.type: \"{}\", expected \"text\"", part_param, type.substr(0, 32)),
                 part_param + ".type"};
+        }
         std::optional<std::string_view> text;
         KVASIR_STEP(store(fields.string("text"), text));
         if (!text) return field_error(part_param + ".text", "missing");
@@ -70,10 +73,11 @@ Outcome read_role(const JsonFields& fields, ChatRole& role) {
 Outcome read_messages(const JsonFields& fields, CompletionRequest& request) {
     const json::value* value = fields.find("messages");
     if (value == nullptr) return field_error("messages", "missing");
-    if (!value->is_array() || value->get_array().empty())
+    if (!value->is_array() || value->get_array().empty()) {
         return field_error("messages",
                            fmt::format("{}, expected an array of messages",
                                        value->is_array() ? "empty" : json_kind_name(*value)));
+    }
     for (std::size_t i = 0; i < value->get_array().size(); ++i) {
         const json::value& one = value->get_array()[i];
         const std::string param = fmt::format("messages[{}]", i);
@@ -82,13 +86,15 @@ Outcome read_messages(const JsonFields& fields, CompletionRequest& request) {
         const JsonFields message(one.get_object(), param + ".");
         ChatMessage& read = request.messages.emplace_back();
         KVASIR_STEP(read_role(message, read.role));
-        for (const char* name : {"tool_calls", "function_call"})
+        for (const char* name : {"tool_calls", "function_call"}) {
             if (const json::value* calls = message.find(name);
-                calls != nullptr && !(calls->is_array() && calls->get_array().empty()))
+                calls != nullptr && !(calls->is_array() && calls->get_array().empty())) {
                 return ApiError{
                     ErrorKind::unsupported_parameter,
                     fmt::format("{}: tools are not supported by this server", message.param(name)),
                     message.param(name)};
+            }
+        }
         KVASIR_STEP(read_content(message, read.content));
     }
     return std::nullopt;

@@ -29,20 +29,23 @@ Outcome read_logit_bias(const JsonFields& fields, const HttpLimits& limits, std:
                         CompletionRequest& request) {
     const json::value* value = fields.find("logit_bias");
     if (value == nullptr) return std::nullopt;
-    if (!value->is_object())
+    if (!value->is_object()) {
         return field_error("logit_bias", fmt::format("{}, expected an object of token ids",
                                                      json_kind_name(*value)));
+    }
     const json::object& biases = value->get_object();
-    if (biases.size() > limits.n_logit_biases)
+    if (biases.size() > limits.n_logit_biases) {
         return field_error("logit_bias", fmt::format("{} entries, expected at most {}",
                                                      biases.size(), limits.n_logit_biases));
+    }
     for (const auto& entry : biases) {
         const std::string_view key(entry.key().data(), entry.key().size());
         TokenId id = 0;
         const auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
-        if (ec != std::errc{} || end != key.data() + key.size() || id >= n_vocab)
+        if (ec != std::errc{} || end != key.data() + key.size() || id >= n_vocab) {
             return field_error("logit_bias", fmt::format("key \"{}\", expected a token id below {}",
                                                          key.substr(0, 32), n_vocab));
+        }
         double bias = 0;
         const JsonFields one(biases, "logit_bias.");
         KVASIR_STEP(store(one.number(key, -100, 100), bias));
@@ -76,24 +79,28 @@ Outcome read_stop(const JsonFields& fields, const HttpLimits& limits, Completion
     const json::value* value = fields.find("stop");
     if (value == nullptr) return std::nullopt;
     const auto add = [&](const json::value& one) -> Outcome {
-        if (!one.is_string())
+        if (!one.is_string()) {
             return field_error("stop", fmt::format("{} among the stop strings, expected strings",
                                                    json_kind_name(one)));
+        }
         const std::string_view text = text_of(one);
-        if (text.empty() || text.size() > limits.stop_bytes)
+        if (text.empty() || text.size() > limits.stop_bytes) {
             return field_error("stop", fmt::format("a string of {} bytes, expected 1 to {}",
                                                    text.size(), limits.stop_bytes));
+        }
         request.stop.emplace_back(text);
         return std::nullopt;
     };
     if (value->is_string()) return add(*value);
-    if (!value->is_array())
+    if (!value->is_array()) {
         return field_error("stop", fmt::format("{}, expected a string or an array of strings",
                                                json_kind_name(*value)));
+    }
     const json::array& array = value->get_array();
-    if (array.size() > limits.n_stops)
+    if (array.size() > limits.n_stops) {
         return field_error(
             "stop", fmt::format("{} strings, expected at most {}", array.size(), limits.n_stops));
+    }
     for (const json::value& one : array) KVASIR_STEP(add(one));
     return std::nullopt;
 }
@@ -102,9 +109,10 @@ Outcome read_stream(const JsonFields& fields, CompletionRequest& request) {
     KVASIR_STEP(store(fields.boolean("stream"), request.stream));
     const json::value* options = fields.find("stream_options");
     if (options == nullptr) return std::nullopt;
-    if (!options->is_object())
+    if (!options->is_object()) {
         return field_error("stream_options",
                            fmt::format("{}, expected an object", json_kind_name(*options)));
+    }
     if (!request.stream)
         return field_error("stream_options", "present, expected only with stream: true");
     return store(JsonFields(options->get_object(), "stream_options.").boolean("include_usage"),
@@ -115,17 +123,19 @@ Outcome read_choices(const JsonFields& fields, const HttpLimits& limits,
                      CompletionRequest& request) {
     const auto max_n = static_cast<std::int64_t>(limits.n_choices);
     KVASIR_STEP(store(fields.integer("n", 1, max_n), request.n));
-    if (request.n_choices() > limits.n_choices)
+    if (request.n_choices() > limits.n_choices) {
         return field_error("n", fmt::format("{} choices with these prompts, expected at most {}",
                                             request.n_choices(), limits.n_choices));
+    }
     std::int64_t best_of = request.n;
     KVASIR_STEP(store(fields.integer("best_of", 1, max_n), best_of));
-    if (best_of != request.n)
+    if (best_of != request.n) {
         return ApiError{
             ErrorKind::unsupported_parameter,
             fmt::format("best_of: {}, expected n = {}: ranking is not supported by this server",
                         best_of, request.n),
             "best_of"};
+    }
     return std::nullopt;
 }
 
@@ -155,9 +165,10 @@ Outcome add_prompt(const json::value& value, std::string_view param, std::uint32
         request.prompts.emplace_back(std::string(text_of(value)));
         return std::nullopt;
     }
-    if (!value.is_array())
+    if (!value.is_array()) {
         return field_error(param, fmt::format("{}, expected a string or an array of token ids",
                                               json_kind_name(value)));
+    }
     ApiResult<std::vector<TokenId>> ids = parse_token_ids(value.get_array(), param, n_vocab);
     if (ids.has_error()) return std::move(ids).error();
     request.prompts.emplace_back(std::move(*ids));
@@ -173,9 +184,10 @@ Outcome read_prompts(const JsonFields& fields, const HttpLimits& limits, std::ui
         value->is_array() && !value->get_array().empty() && !value->get_array()[0].is_number();
     if (!several) return add_prompt(*value, "prompt", n_vocab, request);
     const json::array& array = value->get_array();
-    if (array.size() > limits.n_choices)
+    if (array.size() > limits.n_choices) {
         return field_error("prompt", fmt::format("{} prompts, expected at most {}", array.size(),
                                                  limits.n_choices));
+    }
     for (std::size_t i = 0; i < array.size(); ++i)
         KVASIR_STEP(add_prompt(array[i], fmt::format("prompt[{}]", i), n_vocab, request));
     return std::nullopt;
@@ -191,9 +203,10 @@ Outcome read_completion(const json::object& body, const HttpLimits& limits, std:
     KVASIR_STEP(store(fields.integer("logprobs", 0, limits.n_top_logprobs), n_logprobs));
     request.logprobs = n_logprobs.has_value();
     request.n_top_logprobs = n_logprobs.value_or(0);
-    if (request.echo && request.logprobs)
+    if (request.echo && request.logprobs) {
         return ApiError{ErrorKind::unsupported_parameter,
                         "echo: true with logprobs is not supported by this server", "echo"};
+    }
     return std::nullopt;
 }
 
@@ -215,14 +228,16 @@ ApiResult<std::vector<TokenId>> parse_token_ids(const json::array& array, std::s
     ids.reserve(array.size());
     for (std::size_t i = 0; i < array.size(); ++i) {
         const json::value& one = array[i];
-        if (!one.is_int64() && !one.is_uint64())
+        if (!one.is_int64() && !one.is_uint64()) {
             return field_error(
                 param, fmt::format("{} at index {}, expected a token id", json_kind_name(one), i));
+        }
         const bool fits = one.is_int64() && one.get_int64() >= 0 && one.get_int64() < n_vocab;
-        if (!fits)
+        if (!fits) {
             return field_error(
                 param, fmt::format("id at index {} out of the vocabulary, expected 0 to {}", i,
                                    n_vocab - 1));
+        }
         ids.push_back(static_cast<TokenId>(one.get_int64()));
     }
     return ids;

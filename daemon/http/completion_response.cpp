@@ -93,12 +93,13 @@ void write_completion_logprobs(JsonWriter& json, const AnswerShape& shape, const
 
 void write_logprobs(JsonWriter& json, const AnswerShape& shape, const ChoicePart& part) {
     json.key("logprobs");
-    if (!shape.logprobs)
+    if (!shape.logprobs) {
         json.null();
-    else if (shape.is_chat)
+    } else if (shape.is_chat) {
         write_chat_logprobs(json, part.tokens);
-    else
+    } else {
         write_completion_logprobs(json, shape, part);
+    }
 }
 
 void write_tokens(JsonWriter& json, const std::vector<GeneratedToken>& tokens) {
@@ -247,10 +248,11 @@ void append_text_event(std::string& out, const AnswerShape& shape, std::size_t c
     std::string event;
     JsonWriter json(event);
     write_event_choice(json, shape, choice);
-    if (shape.is_chat)
+    if (shape.is_chat) {
         json.key("delta").begin_object().field("content", part.text).end_object();
-    else
+    } else {
         json.field("text", part.text);
+    }
     write_logprobs(json, shape, part);
     if (shape.return_tokens) write_tokens(json, part.tokens);
     write_finish(json, nullptr);
@@ -264,10 +266,11 @@ void append_finish_event(std::string& out, const AnswerShape& shape, std::size_t
     std::string event;
     JsonWriter json(event);
     write_event_choice(json, shape, choice);
-    if (shape.is_chat)
+    if (shape.is_chat) {
         json.key("delta").begin_object().end_object();
-    else
+    } else {
         json.field("text", "");
+    }
     json.key("logprobs").null();
     write_finish(json, to_string(reason));
     write_event_end(json, shape);

@@ -20,18 +20,20 @@ ApiResult<std::vector<TokenId>> encode_text(const ModelInfo& model, const std::s
     std::vector<TokenId> ids = tokenizer.encode(text, Tokenizer::Special::parse);
     if (tokenizer.add_bos() && tokenizer.bos() && (ids.empty() || ids.front() != *tokenizer.bos()))
         ids.insert(ids.begin(), *tokenizer.bos());
-    if (ids.empty())
+    if (ids.empty()) {
         return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
                         "prompt"};
+    }
     return ids;
 }
 
 ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prompt& prompt) {
     if (const auto* text = std::get_if<std::string>(&prompt)) return encode_text(model, *text);
     const auto& ids = std::get<std::vector<TokenId>>(prompt);
-    if (ids.empty())
+    if (ids.empty()) {
         return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
                         "prompt"};
+    }
     return ids;
 }
 

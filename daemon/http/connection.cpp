@@ -25,6 +25,11 @@ namespace {
 constexpr std::size_t kReadBytes =
     16 << 10;  // at once; beyond a header, pipelined requests wait in as much
 constexpr std::chrono::milliseconds kReservedTimeout{2'000};
+constexpr std::string_view kOutOfMemoryAnswer =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    "Connection: close\r\n\r\n"
+    R"({"error":{"message":"out of memory for this request","type":"server_error",)"
+    R"("param":null,"code":"out_of_memory"}})";
 
 }  // namespace
 
@@ -47,15 +52,11 @@ Connection::~Connection() {
 }
 
 void Connection::out_of_memory() noexcept {
-    static constexpr std::string_view kAnswer =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-        "Connection: close\r\n\r\n"
-        R"({"error":{"message":"out of memory for this request","type":"server_error",)"
-        R"("param":null,"code":"out_of_memory"}})";
     // Straight to the socket: whatever allocates would fail again.
-    if (phase_ != Phase::closed && !write_pending_ && !streaming_)
-        (void)::send(socket_.native_handle(), kAnswer.data(), kAnswer.size(),
+    if (phase_ != Phase::closed && !write_pending_ && !streaming_) {
+        (void)::send(socket_.native_handle(), kOutOfMemoryAnswer.data(), kOutOfMemoryAnswer.size(),
                      MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     failed("out of memory");
 }
 

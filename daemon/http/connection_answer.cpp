@@ -190,10 +190,11 @@ void Connection::start_timer() {
             if (generation != self->timer_generation_ || self->phase_ == Phase::closed) return;
             self->timer_pending_ = false;
             self->guard([&] {
-                if (Clock::now() < self->deadline_)
+                if (Clock::now() < self->deadline_) {
                     self->start_timer();
-                else
+                } else {
                     self->on_deadline();
+                }
             });
         });
 }

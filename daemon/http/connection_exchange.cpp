@@ -35,11 +35,12 @@ void ConnectionExchange::attach(std::shared_ptr<ResponseSource> source) {
 void ConnectionExchange::wake() {
     if (wake_posted_.exchange(true)) return;
     try {
-        if (const std::shared_ptr<Connection> connection = connection_.lock())
+        if (const std::shared_ptr<Connection> connection = connection_.lock()) {
             connection->post([self = shared_from_this()](Connection& c) {
                 self->wake_posted_ = false;
                 c.on_wake(self.get());
             });
+        }
     } catch (...) {
         wake_posted_ = false;
         throw;
@@ -47,11 +48,12 @@ void ConnectionExchange::wake() {
 }
 
 void ConnectionExchange::send(HttpResponse response) {
-    if (const std::shared_ptr<Connection> connection = connection_.lock())
+    if (const std::shared_ptr<Connection> connection = connection_.lock()) {
         connection->post([from = static_cast<const Exchange*>(this),
                           response = std::move(response)](Connection& self) mutable {
             self.deliver(from, std::move(response));
         });
+    }
 }
 
 }  // namespace kvasir

@@ -30,9 +30,10 @@ void ConnectionSet::for_each(void (StoppableConnection::*action)()) {
     std::vector<std::shared_ptr<StoppableConnection>> alive;
     {
         const std::lock_guard lock(mutex_);
-        for (const auto& [key, connection] : connections_)
+        for (const auto& [key, connection] : connections_) {
             if (std::shared_ptr<StoppableConnection> one = connection.lock())
                 alive.push_back(std::move(one));
+        }
     }
     for (const auto& one : alive) (one.get()->*action)();
 }

@@ -203,10 +203,11 @@ ResponseSource::Piece GenerationCall::pull() {
     std::vector<Arrival> arrivals = take_arrivals(piece);
     for (Arrival& arrival : arrivals) {
         if (done_) break;
-        if (auto* chunk = std::get_if<GenerationChunk>(&arrival.what))
+        if (auto* chunk = std::get_if<GenerationChunk>(&arrival.what)) {
             take_chunk(piece, arrival.choice, std::move(*chunk));
-        else
+        } else {
             take_end(piece, arrival.choice, std::move(std::get<GenerationEnd>(arrival.what)));
+        }
     }
     return piece;
 }

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <cstdlib>
 #include <exception>
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -71,6 +72,7 @@ struct HttpServer::Impl {
     void run_threads();
     void begin_stop();
     void force_stop();
+    void shut_down();
 
     asio::io_context io;
     asio::thread_pool workers;
@@ -104,12 +106,14 @@ Result<> HttpServer::Impl::open_sockets() {
         KVASIR_TRY(ListeningSocket socket, ListeningSocket::open_tcp(options.listen));
         add_listener(std::move(socket));
     }
-    if (listeners.empty())
+    if (listeners.empty()) {
         return Error{ErrorCode::invalid_argument,
                      "no socket to listen on: neither a path nor an address"};
-    if (tcp_port != 0 && options.api_keys.empty())
+    }
+    if (tcp_port != 0 && options.api_keys.empty()) {
         return Error{ErrorCode::invalid_argument,
                      "listening on TCP needs a key file: any user of this machine could connect"};
+    }
     return {};
 }
 
@@ -131,7 +135,7 @@ void HttpServer::Impl::accept(int fd, int family) {
 
 void HttpServer::Impl::run_threads() {
     for (const std::shared_ptr<Listener>& listener : listeners) listener->start();
-    for (unsigned i = 0; i < context->options.n_io_threads; ++i)
+    for (unsigned i = 0; i < context->options.n_io_threads; ++i) {
         threads.emplace_back([this] {
             const auto work = asio::make_work_guard(io);
             while (!io.stopped()) {
@@ -142,6 +146,7 @@ void HttpServer::Impl::run_threads() {
                 }
             }
         });
+    }
 }
 
 void HttpServer::Impl::begin_stop() {
@@ -178,16 +183,25 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options,
     return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
-HttpServer::~HttpServer() {
-    impl_->begin_stop();
-    impl_->workers.stop();
-    impl_->workers.join();
-    impl_->connections->for_each(&StoppableConnection::close_now);
+void HttpServer::Impl::shut_down() {
+    begin_stop();
+    workers.stop();
+    workers.join();
+    connections->for_each(&StoppableConnection::close_now);
     // Closing abandons what runs: after it the engine cannot reach a connection any more.
-    while (!impl_->connections->wait_empty(std::chrono::milliseconds(100)))
-        impl_->connections->for_each(&StoppableConnection::close_now);
-    impl_->io.stop();
-    for (std::thread& thread : impl_->threads) thread.join();
+    while (!connections->wait_empty(std::chrono::milliseconds(100)))
+        connections->for_each(&StoppableConnection::close_now);
+    io.stop();
+    for (std::thread& thread : threads) thread.join();
+}
+
+HttpServer::~HttpServer() {
+    try {
+        impl_->shut_down();
+    } catch (const std::exception& e) {  // its threads would go on in what is being destroyed
+        log_error("the server cannot be stopped", {{"what", e.what()}});
+        std::abort();
+    }
 }
 
 void HttpServer::begin_stop() {

@@ -13,10 +13,11 @@ ApiResult<json::object> parse_json_object(std::string_view text, std::size_t max
     options.max_depth = max_depth;
     boost::system::error_code ec;
     json::value value = json::parse({text.data(), text.size()}, ec, {}, options);
-    if (ec == json::error::too_deep)
+    if (ec == json::error::too_deep) {
         return ApiError{ErrorKind::invalid_request,
                         fmt::format("body: nested deeper than {} levels", max_depth),
                         {}};
+    }
     if (ec) {
         return ApiError{ErrorKind::invalid_request,
                         fmt::format("body: not valid JSON in UTF-8: {}", ec.message()),

@@ -81,10 +81,11 @@ void append_json_string(std::string& out, std::string_view text) {
             continue;
         }
         out.append(text, plain_from, i - plain_from);
-        if (length == 0)
+        if (length == 0) {
             out += kReplacement;
-        else
+        } else {
             append_escaped(out, byte);
+        }
         plain_from = ++i;
     }
     out.append(text, plain_from);

@@ -43,10 +43,11 @@ private:
 Result<sockaddr_un> unix_address(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof(address.sun_path))
+    if (path.empty() || path.size() >= sizeof(address.sun_path)) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("{}: a socket path of {} bytes, expected 1 to {}", path,
                                  path.size(), sizeof(address.sun_path) - 1)};
+    }
     std::memcpy(address.sun_path, path.data(), path.size());
     return address;
 }
@@ -56,17 +57,19 @@ Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0)
         return errno == ENOENT ? Result<>() : Result<>(io_error(path, "cannot be examined"));
-    if (!S_ISSOCK(info.st_mode))
+    if (!S_ISSOCK(info.st_mode)) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("{}: exists and is not a socket; it is left alone", path)};
+    }
     const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (probe.get() < 0) return io_error(path, "socket");
     const int answer =
         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
     // EAGAIN: somebody listens and the queue is full.
-    if (answer == 0 || errno == EAGAIN || errno == EINPROGRESS)
+    if (answer == 0 || errno == EAGAIN || errno == EINPROGRESS) {
         return Error{ErrorCode::conflict,
                      fmt::format("{}: another daemon answers on this socket", path)};
+    }
     if (errno != ECONNREFUSED && errno != ENOENT) return io_error(path, "cannot be probed");
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         return io_error(path, "stale socket cannot be removed");
@@ -87,9 +90,10 @@ Result<int> lock_directory(const std::string& path) {
 Result<std::uint16_t> parse_port(const std::string& address, const std::string& text) {
     std::uint16_t port = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (text.empty() || ec != std::errc{} || end != text.data() + text.size())
+    if (text.empty() || ec != std::errc{} || end != text.data() + text.size()) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("{}: port \"{}\", expected 0 to 65535", address, text)};
+    }
     return port;
 }
 
@@ -100,9 +104,10 @@ struct TcpAddress {
 
 Result<TcpAddress> parse_tcp(const std::string& address) {
     const std::size_t colon = address.rfind(':');
-    if (colon == std::string::npos)
+    if (colon == std::string::npos) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("{}: no port, expected HOST:PORT or [HOST]:PORT", address)};
+    }
     std::string host = address.substr(0, colon);
     KVASIR_TRY(const std::uint16_t port, parse_port(address, address.substr(colon + 1)));
     if (host.size() > 2 && host.front() == '[' && host.back() == ']')
@@ -116,10 +121,11 @@ Result<TcpAddress> parse_tcp(const std::string& address) {
         target.sin_family = AF_INET;
         target.sin_port = htons(port);
         target.sin_addr = v4;
-        if ((ntohl(v4.s_addr) >> 24) != 127)
+        if ((ntohl(v4.s_addr) >> 24) != 127) {
             return Error{
                 ErrorCode::invalid_argument,
                 fmt::format("{}: not a loopback address, expected 127.0.0.1 or [::1]", address)};
+        }
         std::memcpy(&parsed.storage, &target, sizeof(target));
         parsed.length = sizeof(target);
         return parsed;
@@ -150,9 +156,10 @@ Result<ListeningSocket> ListeningSocket::open_unix(const std::string& path, unsi
     // On Linux the descriptor's mode limits the file's, so it is never wider than asked, not even
     // before chmod.
     if (::fchmod(socket.get(), mode) != 0) return io_error(path, "fchmod");
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
         return errno == EADDRINUSE ? Error{ErrorCode::conflict, fmt::format("{}: in use", path)}
                                    : io_error(path, "bind");
+    }
     ListeningSocket made(socket.release(), AF_UNIX);
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0) return io_error(path, "cannot be examined");
@@ -173,10 +180,11 @@ Result<ListeningSocket> ListeningSocket::open_tcp(const std::string& address) {
     if (::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0)
         return io_error(address, "SO_REUSEADDR");
     const auto* raw = reinterpret_cast<const sockaddr*>(&parsed.storage);
-    if (::bind(socket.get(), raw, parsed.length) != 0)
+    if (::bind(socket.get(), raw, parsed.length) != 0) {
         return errno == EADDRINUSE ? Error{ErrorCode::conflict,
                                            fmt::format("{}: in use by another program", address)}
                                    : io_error(address, "bind");
+    }
     if (::listen(socket.get(), kBacklog) != 0) return io_error(address, "listen");
     return ListeningSocket(socket.release(), family);
 }

@@ -42,19 +42,22 @@ struct BudgetedBody {
 };
 
 ApiError to_error(const error_code& ec, const HttpLimits& limits) {
-    if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
+    if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
         return {ErrorKind::header_too_large,
                 fmt::format("header: more than {} bytes", limits.header_bytes),
                 {}};
-    if (ec == http::error::body_limit)
+    }
+    if (ec == http::error::body_limit) {
         return {ErrorKind::body_too_large,
                 fmt::format("body: more than {} bytes", limits.body_bytes),
                 {}};
-    if (ec == boost::system::errc::not_enough_memory)
+    }
+    if (ec == boost::system::errc::not_enough_memory) {
         return {ErrorKind::out_of_memory,
                 fmt::format("bodies of all requests: more than {} bytes, try again",
                             limits.all_body_bytes),
                 {}};
+    }
     return {ErrorKind::invalid_request, "HTTP: " + ec.message(), {}};
 }
 
@@ -87,10 +90,11 @@ RequestParser::Progress RequestParser::put(std::string_view bytes) {
     Progress progress;
     error_code ec;
     progress.n_consumed = impl_->parser.put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
-    if (ec == http::error::need_more)
+    if (ec == http::error::need_more) {
         progress.needs_more = true;
-    else if (ec)
+    } else if (ec) {
         progress.error = to_error(ec, impl_->limits);
+    }
     return progress;
 }
 
@@ -118,19 +122,22 @@ bool RequestParser::expects_continue() const {
 std::optional<ApiError> RequestParser::check_header() const {
     const auto& message = impl_->parser.get();
     const bool is_chunked = impl_->parser.chunked();
-    if (message.find(http::field::transfer_encoding) != message.end() && !is_chunked)
+    if (message.find(http::field::transfer_encoding) != message.end() && !is_chunked) {
         return ApiError{
             ErrorKind::transfer_encoding, "Transfer-Encoding: only chunked is supported", {}};
+    }
     if (const std::string coding = impl_->header(http::field::content_encoding);
-        !coding.empty() && coding != "identity")
+        !coding.empty() && coding != "identity") {
         return ApiError{
             ErrorKind::unsupported_encoding,
             fmt::format("Content-Encoding: \"{}\", expected none", coding.substr(0, 32)),
             {}};
+    }
     const bool has_length = message.find(http::field::content_length) != message.end();
-    if (message.method() == http::verb::post && !has_length && !is_chunked)
+    if (message.method() == http::verb::post && !has_length && !is_chunked) {
         return ApiError{
             ErrorKind::length_required, "Content-Length: missing, and the body is not chunked", {}};
+    }
     return std::nullopt;
 }
 

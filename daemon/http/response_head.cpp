@@ -17,10 +17,11 @@ std::string common_head(int status, std::string_view content_type, const HeadFac
                     status, status_text(status), fmt::gmtime(std::time(nullptr)), content_type);
     if (!facts.request_id.empty())
         fmt::format_to(std::back_inserter(head), "X-Request-Id: {}\r\n", facts.request_id);
-    if (!facts.keep_alive)
+    if (!facts.keep_alive) {
         head += "Connection: close\r\n";
-    else if (facts.is_http_1_0)
+    } else if (facts.is_http_1_0) {
         head += "Connection: keep-alive\r\n";
+    }
     return head;
 }
 

@@ -114,17 +114,19 @@ void route_request(const std::shared_ptr<ServerContext>& context,
     if (std::optional<ApiError> denied = check_access(
             context->options, request, route != nullptr && route->handler == get_health))
         return refuse(*exchange, std::move(*denied));
-    if (route == nullptr)
+    if (route == nullptr) {
         return refuse(*exchange, {ErrorKind::unknown_route,
                                   fmt::format("{} {}: no such route", request.method,
                                               request.path.substr(0, 128)),
                                   {}});
+    }
     if (refuse_wrong_method(*route, *exchange)) return;
-    if (request.reserved && !route->is_state)
+    if (request.reserved && !route->is_state) {
         return refuse(*exchange, {ErrorKind::too_many_connections,
                                   fmt::format("over {} connections, try again",
                                               context->options.limits.n_connections),
                                   {}});
+    }
     if (route->needs_model && refuse_by_state(*context, *exchange)) return;
     if (!route->on_worker) return run_guarded(route->handler, *context, exchange);
     context->run_on_worker([context, exchange, handler = route->handler] {

@@ -73,10 +73,11 @@ void write_http(MetricsText& text, const HttpCounters& counters) {
     text.metric("kvasir_http_slow_clients_total", "counter", "Clients that stopped reading.",
                 counters.n_slow_clients);
     text.head("kvasir_http_responses_total", "counter", "Responses by route and status.");
-    for (const auto& [key, count] : counters.responses())
+    for (const auto& [key, count] : counters.responses()) {
         fmt::format_to(std::back_inserter(text.out),
                        "kvasir_http_responses_total{{route=\"{}\",status=\"{}\"}} {}\n", key.first,
                        key.second, count);
+    }
 }
 
 void write_model(JsonWriter& json, const ModelInfo& model) {
@@ -123,10 +124,11 @@ void get_models(ServerContext& context, const ExchangePtr& exchange) {
     HttpResponse response;
     JsonWriter json(response.body);
     const std::string wanted = model_of_path(exchange->request().path);
-    if (!wanted.empty() && wanted != model->id)
+    if (!wanted.empty() && wanted != model->id) {
         return exchange->reply(
             error_response({ErrorKind::not_found,
                             "model: no such model here; GET /v1/models lists what is", "model"}));
+    }
     if (!wanted.empty()) {
         write_model(json, *model);
     } else {

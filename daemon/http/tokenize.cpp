@@ -45,10 +45,11 @@ ApiResult<std::string> tokenize(const Tokenizer& tokenizer, const json::object& 
     JsonWriter writer(out);
     writer.begin_object().key("tokens").begin_array();
     for (const TokenId id : ids) {
-        if (with_pieces.value_or(false))
+        if (with_pieces.value_or(false)) {
             write_piece(writer, id, tokenizer.token_bytes(id, true));
-        else
+        } else {
             writer.number(static_cast<std::uint64_t>(id));
+        }
     }
     writer.end_array().end_object();
     return out;
@@ -57,9 +58,10 @@ ApiResult<std::string> tokenize(const Tokenizer& tokenizer, const json::object& 
 ApiResult<std::string> detokenize(const Tokenizer& tokenizer, const json::object& body) {
     const json::value* tokens = JsonFields(body).find("tokens");
     if (tokens == nullptr) return field_error("tokens", "missing");
-    if (!tokens->is_array())
+    if (!tokens->is_array()) {
         return field_error(
             "tokens", std::string(json_kind_name(*tokens)) + ", expected an array of token ids");
+    }
     KVASIR_TRY(const std::vector<TokenId> ids,
                parse_token_ids(tokens->get_array(), "tokens", tokenizer.n_vocab()));
     std::string out;
