@@ -29,7 +29,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-enum Exit { kOk = 0, kFailure = 1, kUsage = 2, kNoModel = 3 };
+enum Exit { exit_ok = 0, exit_failure = 1, exit_usage = 2, exit_no_model = 3 };
 
 constexpr milliseconds kTick{200};
 constexpr std::chrono::minutes kStuck{
@@ -171,16 +171,17 @@ int serve(const StopSignals& signals, const LoadingEngine& engine, const Loader&
         watchdog.look_at(engine);
         if (!loader.done()) continue;
         const EngineState state = engine.state();
-        if (state.phase == EngineState::Phase::failed)
-            return complain(said_ready ? kFailure : kNoModel,
+        if (state.phase == EngineState::Phase::failed) {
+            return complain(said_ready ? exit_failure : exit_no_model,
                             state.error.value_or(Error{ErrorCode::io, "the engine failed"}));
+        }
         if (said_ready) continue;
         said_ready = true;
         ::sd_notify(0, "READY=1\nSTATUS=Serving");
         log_info("ready");
     }
     log_info("stopping; a second signal stops at once");
-    return kOk;
+    return exit_ok;
 }
 
 void drain(HttpServer& server, const StopSignals& signals, const LoadingEngine& engine,
@@ -198,29 +199,33 @@ void drain(HttpServer& server, const StopSignals& signals, const LoadingEngine& 
 
 int check(const EngineOptions& options) {
     const Result<std::unique_ptr<Engine>> engine = Engine::create(options, {});
-    if (engine.has_error()) return complain(kNoModel, engine.error());
+    if (engine.has_error()) return complain(exit_no_model, engine.error());
     const std::shared_ptr<const ModelInfo> model = (*engine)->model();
     fmt::print("{}: {} parameters, context {}, vocabulary {}: ok\n", model->id, model->n_parameters,
                model->context_length, model->n_vocab);
-    return kOk;
+    return exit_ok;
 }
 
 int run(const Settings& settings) {
     const StopSignals signals;
     raise_descriptor_limit();
     Result<EngineOptions> engine_opts = engine_options(settings);
-    if (engine_opts.has_error())
-        return complain(engine_opts.error().code == ErrorCode::not_found ? kNoModel : kUsage,
-                        engine_opts.error());
+    if (engine_opts.has_error()) {
+        return complain(
+            engine_opts.error().code == ErrorCode::not_found ? exit_no_model : exit_usage,
+            engine_opts.error());
+    }
     if (settings.check_only) return check(*engine_opts);
     Result<HttpOptions> http_opts = http_options(settings.server);
-    if (http_opts.has_error()) return complain(kUsage, http_opts.error());
+    if (http_opts.has_error()) return complain(exit_usage, http_opts.error());
 
     const auto engine = std::make_shared<LoadingEngine>();
     Result<std::unique_ptr<HttpServer>> server = HttpServer::start(*http_opts, engine);
-    if (server.has_error())
-        return complain(server.error().code == ErrorCode::invalid_argument ? kUsage : kFailure,
-                        server.error());
+    if (server.has_error()) {
+        return complain(
+            server.error().code == ErrorCode::invalid_argument ? exit_usage : exit_failure,
+            server.error());
+    }
     log_info("listening", {{"socket", http_opts->socket_path},
                            {"tcp_port", (*server)->tcp_port()},
                            {"inherited", http_opts->inherited_sockets.size()}});
@@ -244,16 +249,16 @@ int main(int argc, char** argv) {
     const Result<Settings> settings = load_settings(argc, argv, process_environment());
     if (settings.has_error()) {
         fmt::print(stderr, "kvasird: {}\n", settings.error().message);
-        return kUsage;
+        return exit_usage;
     }
     if (!settings->print.empty()) {
         fmt::print("{}", settings->print);
-        return kOk;
+        return exit_ok;
     }
     set_up_log(settings->log.level);
     try {
         return run(*settings);
     } catch (const std::exception& e) {
-        return complain(kFailure, {ErrorCode::io, e.what()});
+        return complain(exit_failure, {ErrorCode::io, e.what()});
     }
 }

@@ -21,16 +21,18 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& path)
     std::filesystem::path found;
     for (const auto& entry : std::filesystem::directory_iterator(path, ec)) {
         if (entry.path().extension() != ".gguf") continue;
-        if (!found.empty())
+        if (!found.empty()) {
             return Error{
                 ErrorCode::invalid_argument,
                 fmt::format("{}: several .gguf files, expected one; name the file", path.string())};
+        }
         found = entry.path();
     }
     if (ec) return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), ec.message())};
-    if (found.empty())
+    if (found.empty()) {
         return Error{ErrorCode::not_found,
                      fmt::format("{}: no .gguf file in this directory", path.string())};
+    }
     return found;
 }
 
@@ -46,9 +48,10 @@ const char* kv_format_name(KvFormatChoice choice) {
 
 Result<> choose_kv(const CacheSettings& cache, EngineOptions& options) {
     const bool auto_keys = cache.keys == KvFormatChoice::automatic;
-    if (auto_keys != (cache.values == KvFormatChoice::automatic))
+    if (auto_keys != (cache.values == KvFormatChoice::automatic)) {
         return Error{ErrorCode::unsupported,
                      "cache.keys, cache.values: auto for one alone, expected for both or neither"};
+    }
     options.auto_kv = auto_keys;
     KVASIR_TRY(options.model.kv, parse_kv_formats(fmt::format("{}:{}", kv_format_name(cache.keys),
                                                               kv_format_name(cache.values))));

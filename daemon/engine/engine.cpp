@@ -109,6 +109,10 @@ EngineMetrics Engine::metrics() const {
     return metrics;
 }
 
+std::uint32_t Engine::max_sequence_tokens() const {
+    return std::min(info_->context_length, model_->n_pages() * kPage + kPage - 1);
+}
+
 Result<> Engine::check_request(const GenerationRequest& request) const {
     if (request.prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: no tokens"};
     if (request.max_tokens == 0) return Error{ErrorCode::invalid_argument, "max_tokens: 0, expected at least 1"};
@@ -122,9 +126,7 @@ Result<> Engine::check_request(const GenerationRequest& request) const {
             return Error{ErrorCode::invalid_argument, fmt::format("logit_bias: token {}, the vocabulary has {}", id, info_->n_vocab)};
         }
     }
-    const std::uint64_t room = std::min<std::uint64_t>(info_->context_length, std::uint64_t{options_.model.kv_budget_bytes == 0
-                                                                                   ? info_->context_length
-                                                                                   : model_->n_pages() * kPage + kPage - 1});
+    const std::uint32_t room = max_sequence_tokens();
     if (request.prompt.size() >= room) {
         return Error{ErrorCode::too_large, fmt::format("the prompt has {} tokens, the context holds {} and one must be left to answer",
                                                        request.prompt.size(), room)};
@@ -179,7 +181,7 @@ bool Engine::take_orders() {
     std::vector<RequestId> cancelled;
     {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stopping_ || !submitted_.empty() || !cancelled_.empty() || !running_.empty(); });
+        wake_.wait(lock, [&] { return stopping_ || !submitted_.empty() || !cancelled_.empty() || !waiting_.empty() || !running_.empty(); });
         if (stopping_) return false;
         for (Submitted& order : submitted_) waiting_.push_back(std::move(order));
         submitted_.clear();
@@ -205,8 +207,7 @@ void Engine::admit() {
     while (!waiting_.empty() && running_.size() < options_.model.max_sequences) {
         Submitted& order = waiting_.front();
         const auto n_prompt = static_cast<std::uint32_t>(order.request.prompt.size());
-        const std::uint32_t room = std::min(info_->context_length, model_->n_pages() * kPage + kPage - 1) - n_prompt;
-        const std::uint32_t max_tokens = std::min(order.request.max_tokens, room);
+        const std::uint32_t max_tokens = std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
         auto state = SequenceState::begin({*model_, *cache_, *slots_}, DomainId{order.request.domain}, order.request.prompt,
                                           n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
         if (state.has_error() && state.error().code == ErrorCode::exhausted && !running_.empty()) return;  // when one has ended

@@ -50,6 +50,8 @@ private:
     };
 
     explicit Engine(const EngineOptions& options);
+    /// What context and page pool leave for one sequence. Any thread.
+    std::uint32_t max_sequence_tokens() const;
     Result<> check_request(const GenerationRequest& request) const;
     void run();
     bool take_orders();

@@ -1,0 +1,205 @@
+// The engine with the bundled model: what requests are promised, whatever else runs.
+#include "daemon/engine/engine.hpp"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+using namespace kvasir;
+
+namespace {
+
+/// Keeps everything; wait() blocks until the end.
+class Collector : public GenerationSink {
+public:
+    void on_chunk(GenerationChunk chunk) noexcept override {
+        const std::lock_guard lock(mutex_);
+        text += chunk.text;
+        for (GeneratedToken& token : chunk.tokens) tokens.push_back(std::move(token));
+        changed_.notify_all();
+    }
+    void on_end(GenerationEnd what) noexcept override {
+        const std::lock_guard lock(mutex_);
+        end = std::move(what);
+        ++n_ends;
+        changed_.notify_all();
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return n_ends > 0; });
+    }
+    void wait_for_tokens(std::size_t n) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return n_ends > 0 || tokens.size() >= n; });
+    }
+
+    std::string text;
+    std::vector<GeneratedToken> tokens;
+    GenerationEnd end;
+    int n_ends = 0;
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+};
+
+EngineOptions options() {
+    EngineOptions o;
+    o.model.path = KVASIR_TEST_DATA "/tales-5m-q8_0.gguf";
+    o.model.device.validation = true;
+    o.model.kv = {shared::kKvInt8, shared::kKvInt8};
+    o.model.max_sequences = 4;
+    o.model.step_tokens = 96;
+    return o;
+}
+
+/// One engine for all cases: loading compiles every kernel under the validation layer.
+Engine& engine() {
+    static const std::unique_ptr<Engine> instance = Engine::create(options(), {}).value();
+    return *instance;
+}
+
+GenerationRequest story(std::string_view opening, std::uint32_t max_tokens, std::uint64_t seed) {
+    GenerationRequest r;
+    r.prompt = engine().model()->tokenizer->encode(opening, Tokenizer::Special::ignore);
+    r.max_tokens = max_tokens;
+    r.ignore_eos = true;
+    r.sampling.seed = seed;
+    return r;
+}
+
+std::shared_ptr<Collector> run(GenerationRequest request) {
+    auto sink = std::make_shared<Collector>();
+    engine().submit(std::move(request), sink).value();
+    sink->wait();
+    return sink;
+}
+
+constexpr std::string_view kOpening =
+    "Once upon a time there was a king who had three daughters, and the youngest was so fair that the sun himself, who has seen "
+    "so much, wondered each time he shone over her.";
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(engine_requests)
+
+BOOST_AUTO_TEST_CASE(a_seed_gives_the_same_text_alone_in_company_and_on_cached_pages) {
+    const auto alone = run(story(kOpening, 40, 11));
+    BOOST_TEST(alone->end.n_generated_tokens == 40);
+    BOOST_TEST((alone->end.reason == FinishReason::length));
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (std::uint64_t i = 0; i < 9; ++i) {
+        sinks.push_back(std::make_shared<Collector>());
+        engine().submit(story(i == 5 ? kOpening : kOpening.substr(0, 20 + 9 * i), 40, i == 5 ? 11 : i), sinks.back()).value();
+    }
+    for (const auto& sink : sinks) sink->wait();
+    BOOST_TEST(sinks[5]->text == alone->text);
+    BOOST_TEST(sinks[5]->end.n_cached_tokens == 32);
+    BOOST_TEST(sinks[4]->text != alone->text);
+}
+
+BOOST_AUTO_TEST_CASE(another_domain_finds_nothing) {
+    (void)run(story(kOpening, 2, 1));
+    GenerationRequest other = story(kOpening, 2, 1);
+    other.domain = 77;
+    BOOST_TEST(run(std::move(other))->end.n_cached_tokens == 0);
+    BOOST_TEST(run(story(kOpening, 2, 1))->end.n_cached_tokens == 32);
+}
+
+BOOST_AUTO_TEST_CASE(cancel_ends_once_and_gives_the_pages_back) {
+    auto sink = std::make_shared<Collector>();
+    const RequestId id = engine().submit(story(kOpening, 400, 3), sink).value();
+    sink->wait_for_tokens(3);
+    engine().cancel(id);
+    engine().cancel(id);
+    sink->wait();
+    BOOST_TEST((sink->end.reason == FinishReason::cancelled));
+    BOOST_TEST(sink->end.n_generated_tokens < 400);
+    (void)run(story("The end", 1, 1));
+    BOOST_TEST(sink->n_ends == 1);
+    while (engine().metrics().n_requests_running > 0) std::this_thread::yield();
+    BOOST_TEST(engine().metrics().n_pages_leased == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_string_ends_the_text_before_it) {
+    const auto whole = run(story(kOpening, 40, 11));
+    GenerationRequest r = story(kOpening, 40, 11);
+    const std::string stop = whole->text.substr(whole->text.size() / 2, 4);
+    r.stop = {stop};
+    const auto cut = run(std::move(r));
+    BOOST_TEST((cut->end.reason == FinishReason::stop));
+    BOOST_TEST(cut->text == whole->text.substr(0, whole->text.find(stop)));
+}
+
+BOOST_AUTO_TEST_CASE(logprobs_name_the_drawn_token_and_the_best_ones) {
+    GenerationRequest r = story(kOpening, 5, 1);
+    r.sampling.temperature = 0;
+    r.logprobs = true;
+    r.n_top_logprobs = 3;
+    const auto sink = run(std::move(r));
+    BOOST_REQUIRE_EQUAL(sink->tokens.size(), 5);
+    for (const GeneratedToken& token : sink->tokens) {
+        BOOST_REQUIRE_EQUAL(token.top.size(), 3);
+        BOOST_TEST(token.top[0].id == token.id);
+        BOOST_TEST(token.logprob == token.top[0].logprob);
+        BOOST_TEST(token.top[0].logprob >= token.top[1].logprob);
+        BOOST_TEST(token.logprob < 0);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(generation_ends_with_the_context) {
+    const auto sink = run(story(kOpening, 100'000, 5));
+    BOOST_TEST((sink->end.reason == FinishReason::length));
+    BOOST_TEST(sink->end.n_prompt_tokens + sink->end.n_generated_tokens == 512);
+}
+
+BOOST_AUTO_TEST_CASE(requests_that_cannot_run_are_refused_by_name) {
+    const auto refused = [](GenerationRequest r) { return engine().submit(std::move(r), std::make_shared<Collector>()).error(); };
+    GenerationRequest empty = story(kOpening, 1, 1);
+    empty.prompt.clear();
+    BOOST_TEST((refused(empty).code == ErrorCode::invalid_argument));
+    GenerationRequest none = story(kOpening, 1, 1);
+    none.max_tokens = 0;
+    BOOST_TEST((refused(none).code == ErrorCode::invalid_argument));
+    GenerationRequest foreign = story(kOpening, 1, 1);
+    foreign.prompt.push_back(4096);
+    BOOST_TEST(refused(foreign).message == "prompt: token 4096, the vocabulary has 4096");
+    GenerationRequest biased = story(kOpening, 1, 1);
+    biased.sampling.logit_bias = {{5000, 1.0F}};
+    BOOST_TEST((refused(biased).code == ErrorCode::invalid_argument));
+    GenerationRequest longer = story(kOpening, 1, 1);
+    longer.prompt.resize(512, 5);
+    const Error error = refused(longer);
+    BOOST_TEST((error.code == ErrorCode::too_large));
+    BOOST_TEST(error.message.find("512") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_queue_has_an_end_and_stopping_ends_every_request) {
+    EngineOptions small = options();
+    small.max_queue = 2;
+    small.model.max_sequences = 1;
+    small.model.device.validation = false;
+    std::vector<std::shared_ptr<Collector>> sinks;
+    int n_refused = 0;
+    {
+        const auto busy = Engine::create(small, {}).value();
+        for (int i = 0; i < 8; ++i) {
+            sinks.push_back(std::make_shared<Collector>());
+            const auto submitted = busy->submit(story(kOpening, 450, 1), sinks.back());
+            if (submitted.has_error()) {
+                BOOST_TEST((submitted.error().code == ErrorCode::exhausted));
+                sinks.pop_back();
+                ++n_refused;
+            }
+        }
+    }
+    BOOST_TEST(n_refused >= 5);
+    for (const auto& sink : sinks) {
+        BOOST_TEST(sink->n_ends == 1);
+        BOOST_TEST((sink->end.reason == FinishReason::cancelled));
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
