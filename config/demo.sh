@@ -50,7 +50,7 @@ tell() {
     [ "$(wc -w <"$dir/story")" -ge 10 ] || fail "kvasir run printed $(wc -w <"$dir/story") words, expected a story."
 }
 
-opening="Once upon a time there was a poor miller who had three sons and a cat. When he grew old, he called them to his bedside and said:"
+opening="Once upon a time there was a poor miller who had three sons and a cat. When he grew old, he called them to his bedside, one after the other, and gave each of them what he had, and then he said:"
 say "A story"
 tell 1 "$opening"
 say "Another with the same opening"
