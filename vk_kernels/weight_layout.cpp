@@ -1,5 +1,6 @@
 #include "vk_kernels/weight_layout.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "config/base/check.hpp"
@@ -54,8 +55,8 @@ void repack_rows(const FormatInfo& format, std::uint32_t n_cols, std::uint32_t f
     const std::uint32_t columns = shared::weight_group_columns(id);
     const bool has_scales = shared::weight_has_scales(id);
     const std::uint32_t n_blocks = has_scales ? n_cols / shared::kBlockElements : 0;
-    std::memset(codes.data(), 0, codes.size_bytes());
-    std::memset(scales.data(), 0, scales.size_bytes());
+    std::fill(codes.begin(), codes.end(), 0U);  // not memset: formats without scales have no address for them
+    std::fill(scales.begin(), scales.end(), 0U);
     for (std::uint32_t r = 0; r < n_rows; ++r) {
         const std::span<const std::byte> row = row_bytes(first + r);
         if (row.empty()) continue;
