@@ -17,6 +17,7 @@ namespace {
 /// A Beast body that keeps its share of the budget for all bodies and never reserves what was only
 /// announced.
 struct BudgetedBody {
+    // Beast's names. NOLINTBEGIN(readability-identifier-naming)
     using value_type = RequestBody;
     class reader {
     public:
@@ -39,6 +40,7 @@ struct BudgetedBody {
     private:
         value_type& body_;
     };
+    // NOLINTEND(readability-identifier-naming)
 };
 
 ApiError to_error(const error_code& ec, const HttpLimits& limits) {

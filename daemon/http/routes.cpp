@@ -47,7 +47,7 @@ const Route* find_route(std::string_view path) {
     return found == kRoutes.end() ? nullptr : &*found;
 }
 
-void refuse(Exchange& exchange, ApiError error) {
+void refuse(Exchange& exchange, const ApiError& error) {
     exchange.reply(error_response(error));
 }
 
@@ -113,7 +113,7 @@ void route_request(const std::shared_ptr<ServerContext>& context,
     if (route != nullptr) exchange->set_route(route->path);
     if (std::optional<ApiError> denied = check_access(
             context->options, request, route != nullptr && route->handler == get_health))
-        return refuse(*exchange, std::move(*denied));
+        return refuse(*exchange, *denied);
     if (route == nullptr) {
         return refuse(*exchange, {ErrorKind::unknown_route,
                                   fmt::format("{} {}: no such route", request.method,
