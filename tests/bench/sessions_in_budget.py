@@ -110,7 +110,7 @@ def main():
     for kv, n in (("f16", a.sessions), ("int4", 3 * a.sessions)):
         hits, state = measure(a, kv, budget, n)
         print(f"{kv}: {hits} of {n} conversations whole; pages {state['kvasir_kv_pages']:.0f}, "
-              f"{state['kvasir_kv_bytes_per_token']:.0f} bytes a token, {state['kvasir_kv_bytes_allocated']:.0f} bytes allocated")
+              f"{state['kvasir_kv_bytes_per_token']:.0f} bytes a token, {state['kvasir_kv_allocated_bytes']:.0f} bytes allocated")
 
 
 if __name__ == "__main__":
