@@ -17,7 +17,8 @@ enum class BufferDomain {
     readback,  // device writes, host reads: host-cached
 };
 
-/// A bound range. bytes <= DeviceLimits::max_binding_bytes; offset is a multiple of binding_alignment.
+/// A bound range. bytes <= DeviceLimits::max_binding_bytes; offset is a multiple of
+/// binding_alignment.
 struct Slice {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::uint64_t offset = 0;
@@ -31,7 +32,8 @@ struct Slice {
 class Buffer {
 public:
     Buffer() = default;
-    /// Memory is zeroed only where the driver does it. Errors: exhausted, unsupported, invalid_argument (0 bytes).
+    /// Memory is zeroed only where the driver does it. Errors: exhausted, unsupported,
+    /// invalid_argument (0 bytes).
     static Result<Buffer> create(Device& device, std::uint64_t bytes, BufferDomain domain);
     Buffer(Buffer&& other) noexcept;
     Buffer& operator=(Buffer&& other) noexcept;
@@ -40,7 +42,9 @@ public:
     std::uint64_t bytes() const { return bytes_; }
     /// The whole buffer. REQUIRES: bytes() fits a binding.
     Slice slice() const { return {buffer_.get(), 0, bytes_, quads_.get(), words_.get()}; }
-    Slice slice(std::uint64_t offset, std::uint64_t bytes) const { return {buffer_.get(), offset, bytes}; }
+    Slice slice(std::uint64_t offset, std::uint64_t bytes) const {
+        return {buffer_.get(), offset, bytes};
+    }
     VkBuffer handle() const { return buffer_.get(); }
     explicit operator bool() const { return static_cast<bool>(buffer_); }
 

@@ -1,15 +1,14 @@
 #include "vk_kernels/device.hpp"
 
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <fmt/format.h>
 #include <fstream>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/base/check.hpp"
 #include "vk_kernels/vk_check.hpp"
@@ -20,15 +19,16 @@ namespace {
 constexpr std::uint32_t kMinApiVersion = VK_API_VERSION_1_1;
 constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
 constexpr const char* kInstallHint =
-    "install a Vulkan driver: mesa-vulkan-drivers for Intel, AMD and CPU devices, nvidia-vulkan-icd for NVIDIA";
+    "install a Vulkan driver: mesa-vulkan-drivers for Intel, AMD and CPU devices, "
+    "nvidia-vulkan-icd for NVIDIA";
 
-VKAPI_ATTR VkBool32 VKAPI_CALL on_validation_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                                     VkDebugUtilsMessageTypeFlagsEXT,
-                                                     const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
+VKAPI_ATTR VkBool32 VKAPI_CALL on_validation_message(
+    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT,
+    const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
     static_cast<std::atomic<std::uint64_t>*>(user)->fetch_add(1);
     const bool is_error = (severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) != 0;
-    spdlog::log(is_error ? spdlog::level::err : spdlog::level::warn, "event=vulkan_validation message=\"{}\"",
-                data->pMessage);
+    spdlog::log(is_error ? spdlog::level::err : spdlog::level::warn,
+                "event=vulkan_validation message=\"{}\"", data->pMessage);
     return VK_FALSE;
 }
 
@@ -61,7 +61,8 @@ struct Candidate {
 };
 
 bool has_fixed_subgroup(const Candidate& c) {
-    constexpr VkSubgroupFeatureFlags kNeeded = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    constexpr VkSubgroupFeatureFlags kNeeded =
+        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     return (c.subgroup.supportedOperations & kNeeded) == kNeeded &&
            (c.subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
            c.subgroup_size.minSubgroupSize == c.subgroup.subgroupSize &&
@@ -71,9 +72,11 @@ bool has_fixed_subgroup(const Candidate& c) {
 /// Best first; the index a user gives counts in this order.
 Result<std::vector<Candidate>> candidates(VkInstance instance) {
     std::uint32_t n = 0;
-    KVASIR_TRY_VOID(check(vkEnumeratePhysicalDevices(instance, &n, nullptr), "vkEnumeratePhysicalDevices"));
+    KVASIR_TRY_VOID(
+        check(vkEnumeratePhysicalDevices(instance, &n, nullptr), "vkEnumeratePhysicalDevices"));
     std::vector<VkPhysicalDevice> devices(n);
-    KVASIR_TRY_VOID(check(vkEnumeratePhysicalDevices(instance, &n, devices.data()), "vkEnumeratePhysicalDevices"));
+    KVASIR_TRY_VOID(check(vkEnumeratePhysicalDevices(instance, &n, devices.data()),
+                          "vkEnumeratePhysicalDevices"));
     std::vector<Candidate> found;
     for (VkPhysicalDevice physical : devices) {
         Candidate c{.physical = physical};
@@ -81,8 +84,10 @@ Result<std::vector<Candidate>> candidates(VkInstance instance) {
         if (c.properties.apiVersion < kMinApiVersion) continue;
         c.subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
         c.driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
-        VkPhysicalDeviceProperties2 all{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &c.subgroup};
-        c.subgroup_size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+        VkPhysicalDeviceProperties2 all{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                        .pNext = &c.subgroup};
+        c.subgroup_size = {.sType =
+                               VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
         if (c.properties.apiVersion >= VK_API_VERSION_1_2) c.subgroup.pNext = &c.driver;
         if (c.properties.apiVersion >= VK_API_VERSION_1_3) c.driver.pNext = &c.subgroup_size;
         vkGetPhysicalDeviceProperties2(physical, &all);
@@ -91,7 +96,8 @@ Result<std::vector<Candidate>> candidates(VkInstance instance) {
     if (found.empty()) {
         return Error{ErrorCode::unsupported,
                      n == 0 ? fmt::format("no Vulkan device found: {}", kInstallHint)
-                            : fmt::format("{} Vulkan device(s) found, none with Vulkan 1.1: {}", n, kInstallHint)};
+                            : fmt::format("{} Vulkan device(s) found, none with Vulkan 1.1: {}", n,
+                                          kInstallHint)};
     }
     std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
         return rank_of(a.properties.deviceType) < rank_of(b.properties.deviceType);
@@ -105,7 +111,9 @@ std::vector<char> read_whole(const std::filesystem::path& path) {
 }
 
 bool contains_ignoring_case(std::string_view text, std::string_view part) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
     return std::search(text.begin(), text.end(), part.begin(), part.end(),
                        [&](char a, char b) { return lower(a) == lower(b); }) != text.end();
 }
@@ -119,17 +127,24 @@ Result<> check(VkResult result, const char* call) {
         case VK_ERROR_OUT_OF_POOL_MEMORY:
         case VK_ERROR_FRAGMENTED_POOL:
         case VK_ERROR_OUT_OF_DEVICE_MEMORY:
-            return Error{ErrorCode::exhausted, fmt::format("{}: out of memory ({})", call, static_cast<int>(result))};
-        case VK_ERROR_DEVICE_LOST: return Error{ErrorCode::device_lost, fmt::format("{}: the device is lost", call)};
+            return Error{ErrorCode::exhausted,
+                         fmt::format("{}: out of memory ({})", call, static_cast<int>(result))};
+        case VK_ERROR_DEVICE_LOST:
+            return Error{ErrorCode::device_lost, fmt::format("{}: the device is lost", call)};
         case VK_ERROR_INCOMPATIBLE_DRIVER:
-            return Error{ErrorCode::unsupported, fmt::format("{}: no usable Vulkan driver: {}", call, kInstallHint)};
+            return Error{ErrorCode::unsupported,
+                         fmt::format("{}: no usable Vulkan driver: {}", call, kInstallHint)};
         case VK_ERROR_LAYER_NOT_PRESENT:
             return Error{ErrorCode::unsupported,
-                         fmt::format("{}: layer {} is missing: install vulkan-validationlayers", call, kValidationLayer)};
+                         fmt::format("{}: layer {} is missing: install vulkan-validationlayers",
+                                     call, kValidationLayer)};
         case VK_ERROR_FEATURE_NOT_PRESENT:
         case VK_ERROR_EXTENSION_NOT_PRESENT:
-            return Error{ErrorCode::unsupported, fmt::format("{}: not offered ({})", call, static_cast<int>(result))};
-        default: return Error{ErrorCode::io, fmt::format("{}: VkResult {}", call, static_cast<int>(result))};
+            return Error{ErrorCode::unsupported,
+                         fmt::format("{}: not offered ({})", call, static_cast<int>(result))};
+        default:
+            return Error{ErrorCode::io,
+                         fmt::format("{}: VkResult {}", call, static_cast<int>(result))};
     }
 }
 
@@ -138,11 +153,12 @@ Result<> Device::create_instance(bool validation) {
                                 .pApplicationName = "kvasir",
                                 .applicationVersion = 1,
                                 .apiVersion = VK_API_VERSION_1_3};
-    const VkValidationFeatureEnableEXT enabled = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    const VkValidationFeatureEnableEXT enabled =
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
     const VkDebugUtilsMessengerCreateInfoEXT messenger{
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity =
-            VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
         .pfnUserCallback = on_validation_message,
         .pUserData = &n_validation_messages_};
@@ -150,7 +166,8 @@ Result<> Device::create_instance(bool validation) {
                                            .enabledValidationFeatureCount = 1,
                                            .pEnabledValidationFeatures = &enabled};
     const char* extension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
-    VkInstanceCreateInfo info{.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
+    VkInstanceCreateInfo info{.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                              .pApplicationInfo = &app};
     if (validation) {
         info.pNext = &features;
         info.enabledLayerCount = 1;
@@ -163,9 +180,11 @@ Result<> Device::create_instance(bool validation) {
         const auto create = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
             vkGetInstanceProcAddr(instance_, "vkCreateDebugUtilsMessengerEXT"));
         if (create == nullptr) {
-            return Error{ErrorCode::unsupported, "validation: vkCreateDebugUtilsMessengerEXT is missing"};
+            return Error{ErrorCode::unsupported,
+                         "validation: vkCreateDebugUtilsMessengerEXT is missing"};
         }
-        KVASIR_TRY_VOID(check(create(instance_, &messenger, nullptr, &messenger_), "vkCreateDebugUtilsMessengerEXT"));
+        KVASIR_TRY_VOID(check(create(instance_, &messenger, nullptr, &messenger_),
+                              "vkCreateDebugUtilsMessengerEXT"));
     }
     return {};
 }
@@ -174,20 +193,24 @@ Result<> Device::choose_physical(const std::string& wanted) {
     KVASIR_TRY(const auto found, candidates(instance_));
     const Candidate* chosen = nullptr;
     std::size_t index = 0;
-    const auto [end, parse_error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), index);
+    const auto [end, parse_error] =
+        std::from_chars(wanted.data(), wanted.data() + wanted.size(), index);
     if (wanted.empty()) {
         chosen = found.data();
     } else if (parse_error == std::errc{} && end == wanted.data() + wanted.size()) {
         if (index < found.size()) chosen = &found[index];
     } else {
         for (const Candidate& c : found) {
-            if (chosen == nullptr && contains_ignoring_case(c.properties.deviceName, wanted)) chosen = &c;
+            if (chosen == nullptr && contains_ignoring_case(c.properties.deviceName, wanted))
+                chosen = &c;
         }
     }
     if (chosen == nullptr) {
         std::string names;
-        for (const Candidate& c : found) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", c.properties.deviceName);
-        return Error{ErrorCode::unsupported, fmt::format("device \"{}\": not found; there are {}", wanted, names)};
+        for (const Candidate& c : found)
+            names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", c.properties.deviceName);
+        return Error{ErrorCode::unsupported,
+                     fmt::format("device \"{}\": not found; there are {}", wanted, names)};
     }
     physical_ = chosen->physical;
     const VkPhysicalDeviceProperties& p = chosen->properties;
@@ -201,8 +224,8 @@ Result<> Device::choose_physical(const std::string& wanted) {
                .subgroup_size = chosen->subgroup.subgroupSize,
                .has_fixed_subgroup = has_fixed_subgroup(*chosen),
                .is_cpu = p.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU};
-    fingerprint_ = fmt::format("{}|{}|{}|{:x}|{:x}|{:x}", name_, chosen->driver.driverName, chosen->driver.driverInfo,
-                               p.vendorID, p.deviceID, p.driverVersion);
+    fingerprint_ = fmt::format("{}|{}|{}|{:x}|{:x}|{:x}", name_, chosen->driver.driverName,
+                               chosen->driver.driverInfo, p.vendorID, p.deviceID, p.driverVersion);
     vkGetPhysicalDeviceMemoryProperties(physical_, &memory_);
     return {};
 }
@@ -216,9 +239,11 @@ Result<> Device::create_logical() {
     int best = -1;
     for (std::uint32_t i = 0; i < n; ++i) {
         if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) == 0) continue;
-        if (best < 0 || (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0) best = static_cast<int>(i);
+        if (best < 0 || (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0)
+            best = static_cast<int>(i);
     }
-    if (best < 0) return Error{ErrorCode::unsupported, fmt::format("device \"{}\": no compute queue", name_)};
+    if (best < 0)
+        return Error{ErrorCode::unsupported, fmt::format("device \"{}\": no compute queue", name_)};
     queue_family_ = static_cast<std::uint32_t>(best);
 
     const float priority = 1.0F;
@@ -248,18 +273,20 @@ Result<> Device::open_pipeline_cache(const std::filesystem::path& dir) {
         for (const std::uint8_t byte : p.pipelineCacheUUID) uuid += fmt::format("{:02x}", byte);
         pipeline_cache_file_ = dir / fmt::format("pipelines-{}.bin", uuid);
         initial = read_whole(pipeline_cache_file_);
-        // The header names vendor, device and driver; a driver is not obliged to check what it is handed.
+        // The header names vendor, device and driver; a driver is not obliged to check what it is
+        // handed.
         VkPipelineCacheHeaderVersionOne header{};
         bool usable = initial.size() >= sizeof(header);
         if (usable) {
             std::memcpy(&header, initial.data(), sizeof(header));
-            usable = header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE && header.vendorID == p.vendorID &&
-                     header.deviceID == p.deviceID &&
+            usable = header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+                     header.vendorID == p.vendorID && header.deviceID == p.deviceID &&
                      std::memcmp(header.pipelineCacheUUID, p.pipelineCacheUUID, VK_UUID_SIZE) == 0;
         }
         if (!initial.empty() && !usable) {
-            spdlog::warn("event=pipeline_cache_refused file=\"{}\" reason=\"foreign or damaged header\"",
-                         pipeline_cache_file_.string());
+            spdlog::warn(
+                "event=pipeline_cache_refused file=\"{}\" reason=\"foreign or damaged header\"",
+                pipeline_cache_file_.string());
             initial.clear();
         }
     }
@@ -267,7 +294,8 @@ Result<> Device::open_pipeline_cache(const std::filesystem::path& dir) {
                                          .initialDataSize = initial.size(),
                                          .pInitialData = initial.data()};
     VkPipelineCache cache = VK_NULL_HANDLE;
-    KVASIR_TRY_VOID(check(vkCreatePipelineCache(device_, &info, nullptr, &cache), "vkCreatePipelineCache"));
+    KVASIR_TRY_VOID(
+        check(vkCreatePipelineCache(device_, &info, nullptr, &cache), "vkCreatePipelineCache"));
     pipeline_cache_ = {device_, cache};
     pipeline_cache_bytes_on_disk_ = initial.size();
     return {};
@@ -276,12 +304,14 @@ Result<> Device::open_pipeline_cache(const std::filesystem::path& dir) {
 Result<> Device::save_pipeline_cache() {
     if (pipeline_cache_file_.empty()) return {};
     std::size_t n = 0;
-    KVASIR_TRY_VOID(check(vkGetPipelineCacheData(device_, pipeline_cache_.get(), &n, nullptr), "vkGetPipelineCacheData"));
+    KVASIR_TRY_VOID(check(vkGetPipelineCacheData(device_, pipeline_cache_.get(), &n, nullptr),
+                          "vkGetPipelineCacheData"));
     if (n <= pipeline_cache_bytes_on_disk_) return {};
     std::vector<char> data(n);
-    KVASIR_TRY_VOID(
-        check(vkGetPipelineCacheData(device_, pipeline_cache_.get(), &n, data.data()), "vkGetPipelineCacheData"));
-    const std::filesystem::path temporary = pipeline_cache_file_.string() + fmt::format(".{}.tmp", ::getpid());
+    KVASIR_TRY_VOID(check(vkGetPipelineCacheData(device_, pipeline_cache_.get(), &n, data.data()),
+                          "vkGetPipelineCacheData"));
+    const std::filesystem::path temporary =
+        pipeline_cache_file_.string() + fmt::format(".{}.tmp", ::getpid());
     std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
     file.write(data.data(), static_cast<std::streamsize>(n));
     file.close();
@@ -290,15 +320,16 @@ Result<> Device::save_pipeline_cache() {
     if (!file || failed) {
         std::error_code ignored;
         std::filesystem::remove(temporary, ignored);
-        return Error{ErrorCode::io, fmt::format("{}: cannot be written", pipeline_cache_file_.string())};
+        return Error{ErrorCode::io,
+                     fmt::format("{}: cannot be written", pipeline_cache_file_.string())};
     }
     pipeline_cache_bytes_on_disk_ = n;
     return {};
 }
 
 Result<std::unique_ptr<Device>> Device::create(const DeviceOptions& options) {
-    // Mesa keeps compiled shaders itself (its pipeline cache data is only a header): point it to the same place, which
-    // must be there before the driver is loaded.
+    // Mesa keeps compiled shaders itself (its pipeline cache data is only a header): point it to
+    // the same place, which must be there before the driver is loaded.
     if (!options.pipeline_cache_dir.empty()) {
         std::error_code ignored;
         std::filesystem::create_directories(options.pipeline_cache_dir, ignored);
@@ -318,15 +349,17 @@ Result<std::vector<DeviceSummary>> Device::list() {
     KVASIR_TRY(const auto found, candidates(probe.instance_));
     std::vector<DeviceSummary> summaries;
     for (const Candidate& c : found) {
-        summaries.push_back({.index = static_cast<std::uint32_t>(summaries.size()),
-                             .name = c.properties.deviceName,
-                             .kind = kind_of(c.properties.deviceType),
-                             .driver = fmt::format("{} {}", c.driver.driverName, c.driver.driverInfo)});
+        summaries.push_back(
+            {.index = static_cast<std::uint32_t>(summaries.size()),
+             .name = c.properties.deviceName,
+             .kind = kind_of(c.properties.deviceType),
+             .driver = fmt::format("{} {}", c.driver.driverName, c.driver.driverInfo)});
     }
     return summaries;
 }
 
-Result<std::uint32_t> Device::find_memory_type(std::uint32_t type_bits, VkMemoryPropertyFlags wanted,
+Result<std::uint32_t> Device::find_memory_type(std::uint32_t type_bits,
+                                               VkMemoryPropertyFlags wanted,
                                                VkMemoryPropertyFlags preferred) const {
     int fallback = -1;
     for (std::uint32_t i = 0; i < memory_.memoryTypeCount; ++i) {
@@ -336,7 +369,8 @@ Result<std::uint32_t> Device::find_memory_type(std::uint32_t type_bits, VkMemory
         if (fallback < 0) fallback = static_cast<int>(i);
     }
     if (fallback < 0) {
-        return Error{ErrorCode::unsupported, fmt::format("device \"{}\": no memory type with flags {:x}", name_, wanted)};
+        return Error{ErrorCode::unsupported,
+                     fmt::format("device \"{}\": no memory type with flags {:x}", name_, wanted)};
     }
     return static_cast<std::uint32_t>(fallback);
 }
@@ -348,7 +382,8 @@ std::uint64_t Device::heap_bytes(std::uint32_t memory_type) const {
 std::uint64_t Device::local_memory_bytes() const {
     std::uint64_t bytes = 0;
     for (std::uint32_t i = 0; i < memory_.memoryHeapCount; ++i) {
-        if ((memory_.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0) bytes += memory_.memoryHeaps[i].size;
+        if ((memory_.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0)
+            bytes += memory_.memoryHeaps[i].size;
     }
     return bytes;
 }

@@ -1,7 +1,6 @@
-// Device: the Vulkan instance, one logical device with one compute queue, and the pipeline cache on disk.
+// Device: the Vulkan instance, one logical device with one compute queue, and the pipeline cache on
+// disk.
 #pragma once
-
-#include <vulkan/vulkan_core.h>
 
 #include <atomic>
 #include <cstdint>
@@ -9,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include <vulkan/vulkan_core.h>
 
 #include "config/base/error.hpp"
 #include "vk_kernels/handle.hpp"
@@ -16,8 +16,8 @@
 namespace kvasir::gpu {
 
 struct DeviceOptions {
-    std::string name;                          // part of a device's name, or its index; empty: the best there is
-    bool validation = false;                   // VK_LAYER_KHRONOS_validation with synchronization validation
+    std::string name;         // part of a device's name, or its index; empty: the best there is
+    bool validation = false;  // VK_LAYER_KHRONOS_validation with synchronization validation
     std::filesystem::path pipeline_cache_dir;  // empty: no cache on disk
 };
 
@@ -30,7 +30,8 @@ struct DeviceLimits {
     std::uint64_t binding_alignment = 0;  // minStorageBufferOffsetAlignment
     std::uint64_t max_texel_elements = 0;
     std::uint32_t subgroup_size = 0;
-    // Every subgroup has subgroup_size lanes and may shuffle: kernels may pass values through registers.
+    // Every subgroup has subgroup_size lanes and may shuffle: kernels may pass values through
+    // registers.
     bool has_fixed_subgroup = false;
     bool is_cpu = false;  // a software device: loads cost, arithmetic hardly, dispatches 12 us
 };
@@ -43,10 +44,12 @@ struct DeviceSummary {
     std::string driver;
 };
 
-/// Not thread-safe except where said; one thread owns it. Everything created from it must die before it.
+/// Not thread-safe except where said; one thread owns it. Everything created from it must die
+/// before it.
 class Device {
 public:
-    /// Errors: unsupported (no Vulkan driver, none of that name, too old: the message says what to install), io.
+    /// Errors: unsupported (no Vulkan driver, none of that name, too old: the message says what to
+    /// install), io.
     static Result<std::unique_ptr<Device>> create(const DeviceOptions& options);
     static Result<std::vector<DeviceSummary>> list();
     ~Device();
@@ -63,7 +66,8 @@ public:
     /// Name, driver and versions: part of the numerics fingerprint of a page.
     const std::string& fingerprint() const { return fingerprint_; }
 
-    /// Index of a memory type with all of `wanted`, preferring those that also have `preferred`. Errors: unsupported.
+    /// Index of a memory type with all of `wanted`, preferring those that also have `preferred`.
+    /// Errors: unsupported.
     Result<std::uint32_t> find_memory_type(std::uint32_t type_bits, VkMemoryPropertyFlags wanted,
                                            VkMemoryPropertyFlags preferred) const;
     /// Bytes of the heap that memory of this type comes from.
@@ -71,11 +75,17 @@ public:
     /// Bytes of device-local memory, all heaps.
     std::uint64_t local_memory_bytes() const;
     /// Bytes allocated through this device now, as the driver was asked for them. Any thread.
-    std::uint64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
-    void count_allocation(std::int64_t bytes) { allocated_bytes_ += static_cast<std::uint64_t>(bytes); }
+    std::uint64_t allocated_bytes() const {
+        return allocated_bytes_.load(std::memory_order_relaxed);
+    }
+    void count_allocation(std::int64_t bytes) {
+        allocated_bytes_ += static_cast<std::uint64_t>(bytes);
+    }
 
     /// Warnings and errors the validation layer has printed; tests expect 0. Any thread.
-    std::uint64_t n_validation_messages() const { return n_validation_messages_.load(std::memory_order_relaxed); }
+    std::uint64_t n_validation_messages() const {
+        return n_validation_messages_.load(std::memory_order_relaxed);
+    }
 
     /// Writes the pipeline cache to disk if it grew. Errors: io.
     Result<> save_pipeline_cache();

@@ -1,9 +1,8 @@
 // Handle: one Vulkan object and the device it dies with. Move-only, empty when moved from.
 #pragma once
 
-#include <vulkan/vulkan_core.h>
-
 #include <utility>
+#include <vulkan/vulkan_core.h>
 
 namespace kvasir::gpu {
 
@@ -13,7 +12,8 @@ public:
     Handle() = default;
     Handle(VkDevice device, T object) : device_(device), object_(object) {}
     Handle(Handle&& other) noexcept
-        : device_(std::exchange(other.device_, VK_NULL_HANDLE)), object_(std::exchange(other.object_, VK_NULL_HANDLE)) {}
+        : device_(std::exchange(other.device_, VK_NULL_HANDLE)),
+          object_(std::exchange(other.object_, VK_NULL_HANDLE)) {}
     Handle& operator=(Handle&& other) noexcept {
         if (this != &other) {
             reset();

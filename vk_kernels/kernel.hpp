@@ -1,4 +1,5 @@
-// Kernel<Push, Bindings, Specs>: a compute pipeline whose shader was compared with the host's idea of it.
+// Kernel<Push, Bindings, Specs>: a compute pipeline whose shader was compared with the host's idea
+// of it.
 #pragma once
 
 #include <array>
@@ -34,22 +35,28 @@ protected:
     Handle<VkPipeline, vkDestroyPipeline> pipeline_;
 };
 
-/// Push: the shared header's struct; kBindings storage buffers 0 .. kBindings - 1; kSpecs 4-byte constants 0 .. kSpecs - 1.
+/// Push: the shared header's struct; kBindings storage buffers 0 .. kBindings - 1; kSpecs 4-byte
+/// constants 0 .. kSpecs - 1.
 template <class Push, std::uint32_t kBindings, std::uint32_t kSpecs>
 class Kernel : public KernelBase {
     static_assert(sizeof(Push) <= 128 && alignof(Push) == 4);
 
 public:
-    static Result<Kernel> create(Device& device, std::string_view name, std::span<const std::uint32_t> spirv,
-                                 const std::array<std::uint32_t, kSpecs>& specs, const TexelBindings& texels = {}) {
+    static Result<Kernel> create(Device& device, std::string_view name,
+                                 std::span<const std::uint32_t> spirv,
+                                 const std::array<std::uint32_t, kSpecs>& specs,
+                                 const TexelBindings& texels = {}) {
         Kernel kernel;
-        KVASIR_TRY_VOID(kernel.KernelBase::create(device, name, spirv, sizeof(Push), kBindings, texels, specs));
+        KVASIR_TRY_VOID(
+            kernel.KernelBase::create(device, name, spirv, sizeof(Push), kBindings, texels, specs));
         return kernel;
     }
 
-    void record(Recorder& recorder, const std::array<Slice, kBindings>& bindings, const Push& push, GridSize grid) const {
+    void record(Recorder& recorder, const std::array<Slice, kBindings>& bindings, const Push& push,
+                GridSize grid) const {
         recorder.dispatch(pipeline_.get(), layout_.get(), set_layout_.get(), bindings, texels_,
-                          std::as_bytes(std::span<const Push, 1>(&push, 1)), grid.x, grid.y, grid.z);
+                          std::as_bytes(std::span<const Push, 1>(&push, 1)), grid.x, grid.y,
+                          grid.z);
     }
 };
 

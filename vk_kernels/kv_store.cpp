@@ -1,8 +1,7 @@
 #include "vk_kernels/kv_store.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace kvasir::gpu {
 
@@ -12,29 +11,37 @@ std::uint64_t KvShape::page_bytes() const {
     return bytes;
 }
 
-Result<KvStore> KvStore::create(Device& device, KvShape shape, std::uint32_t n_pages, std::uint32_t n_open_slots) {
+Result<KvStore> KvStore::create(Device& device, KvShape shape, std::uint32_t n_pages,
+                                std::uint32_t n_open_slots) {
     KvStore store;
     store.shape_ = std::move(shape);
     store.n_pages_ = std::max(n_pages, 1U);
     std::uint64_t largest_page = 0;
     for (std::size_t i = 0; i < store.shape_.layers.size(); ++i) {
-        largest_page = std::max<std::uint64_t>(largest_page, std::uint64_t{store.shape_.page_words(i)} * 4);
+        largest_page =
+            std::max<std::uint64_t>(largest_page, std::uint64_t{store.shape_.page_words(i)} * 4);
     }
     const std::uint64_t max_per_slab = device.limits().max_binding_bytes / largest_page;
     if (max_per_slab * shared::kMaxSlabs < store.n_pages_) {
-        return Error{ErrorCode::too_large, fmt::format("KV cache: {} pages asked for, {} fit {} bindings of {} bytes a layer",
-                                                       store.n_pages_, max_per_slab * shared::kMaxSlabs, shared::kMaxSlabs,
-                                                       device.limits().max_binding_bytes)};
+        return Error{
+            ErrorCode::too_large,
+            fmt::format("KV cache: {} pages asked for, {} fit {} bindings of {} bytes a layer",
+                        store.n_pages_, max_per_slab * shared::kMaxSlabs, shared::kMaxSlabs,
+                        device.limits().max_binding_bytes)};
     }
-    // Small caches take one slab, so that kernels need no choice; larger ones grow a quarter at a time.
+    // Small caches take one slab, so that kernels need no choice; larger ones grow a quarter at a
+    // time.
     constexpr std::uint64_t kOneSlabBytes = 16U << 20U;
-    const bool one_slab = store.n_pages_ <= max_per_slab && store.n_pages_ * largest_page <= kOneSlabBytes;
+    const bool one_slab =
+        store.n_pages_ <= max_per_slab && store.n_pages_ * largest_page <= kOneSlabBytes;
     store.n_slabs_ = one_slab ? 1 : shared::kMaxSlabs;
     store.pages_per_slab_ = (store.n_pages_ + store.n_slabs_ - 1) / store.n_slabs_;
-    const std::uint64_t open_bytes = std::uint64_t{store.shape_.open_page_words()} * 4 * n_open_slots;
+    const std::uint64_t open_bytes =
+        std::uint64_t{store.shape_.open_page_words()} * 4 * n_open_slots;
     if (open_bytes > device.limits().max_binding_bytes) {
-        return Error{ErrorCode::too_large, fmt::format("open pages: {} slots take {} bytes a layer, a binding holds {}",
-                                                       n_open_slots, open_bytes, device.limits().max_binding_bytes)};
+        return Error{ErrorCode::too_large,
+                     fmt::format("open pages: {} slots take {} bytes a layer, a binding holds {}",
+                                 n_open_slots, open_bytes, device.limits().max_binding_bytes)};
     }
     store.slabs_.resize(store.n_layers());
     for (std::uint32_t i = 0; i < store.n_layers(); ++i) {
@@ -46,7 +53,8 @@ Result<KvStore> KvStore::create(Device& device, KvShape shape, std::uint32_t n_p
 }
 
 Result<> KvStore::reserve_pages(Device& device, std::uint32_t n_pages) {
-    const std::uint32_t wanted = (std::min(n_pages, n_pages_) + pages_per_slab_ - 1) / pages_per_slab_;
+    const std::uint32_t wanted =
+        (std::min(n_pages, n_pages_) + pages_per_slab_ - 1) / pages_per_slab_;
     for (std::uint32_t i = 0; i < n_layers(); ++i) {
         while (slabs_[i].size() < wanted) {
             const std::uint64_t bytes = std::uint64_t{shape_.page_words(i)} * 4 * pages_per_slab_;
@@ -63,7 +71,8 @@ KvLayer KvStore::layer(std::uint32_t i) const {
                   .slabs = {},
                   .n_slabs = n_slabs_,
                   .pages_per_slab = pages_per_slab_};
-    for (std::uint32_t s = 0; s < shared::kMaxSlabs; ++s) layer.slabs[s] = slabs_[i][s < slabs_[i].size() ? s : 0].slice();
+    for (std::uint32_t s = 0; s < shared::kMaxSlabs; ++s)
+        layer.slabs[s] = slabs_[i][s < slabs_[i].size() ? s : 0].slice();
     return layer;
 }
 

@@ -1,11 +1,10 @@
 // Recorder: one command buffer at a time, from begin() to submit_and_wait().
 #pragma once
 
-#include <vulkan/vulkan_core.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vulkan/vulkan_core.h>
 
 #include "config/base/error.hpp"
 #include "vk_kernels/buffer.hpp"
@@ -13,15 +12,16 @@
 
 namespace kvasir::gpu {
 
-/// Which bindings a shader declares as a usamplerBuffer instead of a storage buffer: bit b for binding b.
+/// Which bindings a shader declares as a usamplerBuffer instead of a storage buffer: bit b for
+/// binding b.
 struct TexelBindings {
     std::uint32_t quads = 0;  // texels of four words
     std::uint32_t words = 0;  // texels of one word
 };
 
-/// Records dispatches in order. Every dispatch and copy sees what those before it wrote (a full compute and
-/// transfer barrier follows each: ops of a decoder form a chain, there is little to overlap).
-/// Not thread-safe. Everything recorded must live until submit_and_wait returns.
+/// Records dispatches in order. Every dispatch and copy sees what those before it wrote (a full
+/// compute and transfer barrier follows each: ops of a decoder form a chain, there is little to
+/// overlap). Not thread-safe. Everything recorded must live until submit_and_wait returns.
 class Recorder {
 public:
     static Result<std::unique_ptr<Recorder>> create(Device& device);
@@ -30,12 +30,14 @@ public:
 
     /// REQUIRES: not recording. Errors: exhausted, device_lost.
     Result<> begin();
-    /// Blocks until the device is done. Also after an error nothing stays recorded. Errors: device_lost, exhausted, io.
+    /// Blocks until the device is done. Also after an error nothing stays recorded. Errors:
+    /// device_lost, exhausted, io.
     Result<> submit_and_wait();
 
     void dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescriptorSetLayout set_layout,
-                  std::span<const Slice> bindings, const TexelBindings& texels, std::span<const std::byte> push,
-                  std::uint32_t groups_x, std::uint32_t groups_y, std::uint32_t groups_z);
+                  std::span<const Slice> bindings, const TexelBindings& texels,
+                  std::span<const std::byte> push, std::uint32_t groups_x, std::uint32_t groups_y,
+                  std::uint32_t groups_z);
     void copy(const Slice& from, const Slice& to);
     void fill_zero(const Slice& what);
 

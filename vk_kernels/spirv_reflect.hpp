@@ -14,7 +14,8 @@ struct SpirvInterface {
     std::uint32_t spec_mask = 0;     // bit s: specialization constant s is declared
 };
 
-/// Errors: corrupt (not SPIR-V, truncated), unsupported (numbers over 31, or a type the shared headers do not allow).
+/// Errors: corrupt (not SPIR-V, truncated), unsupported (numbers over 31, or a type the shared
+/// headers do not allow).
 Result<SpirvInterface> reflect_spirv(std::span<const std::uint32_t> words);
 
 }  // namespace kvasir::gpu

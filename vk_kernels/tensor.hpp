@@ -1,4 +1,5 @@
-// Weights in device memory: matrices in the interleaved layout, vectors as f32; and how they get there.
+// Weights in device memory: matrices in the interleaved layout, vectors as f32; and how they get
+// there.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +40,10 @@ class Uploader {
 public:
     static Result<Uploader> create(Device& device, Recorder& recorder);
 
-    /// Errors: exhausted (device memory), unsupported (a format or a width that kernels cannot read, the message says which).
-    Result<Matrix> upload_matrix(const FormatInfo& format, std::uint32_t n_rows, std::uint32_t n_cols, const RowBytes& row_bytes);
+    /// Errors: exhausted (device memory), unsupported (a format or a width that kernels cannot
+    /// read, the message says which).
+    Result<Matrix> upload_matrix(const FormatInfo& format, std::uint32_t n_rows,
+                                 std::uint32_t n_cols, const RowBytes& row_bytes);
     Result<Vector> upload_vector(std::span<const float> values);
 
 private:

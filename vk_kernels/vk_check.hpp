@@ -7,7 +7,8 @@
 
 namespace kvasir::gpu {
 
-/// Out of memory -> exhausted, device lost -> device_lost, incompatible driver or missing feature -> unsupported, else io.
+/// Out of memory -> exhausted, device lost -> device_lost, incompatible driver or missing feature
+/// -> unsupported, else io.
 Result<> check(VkResult result, const char* call);
 
 }  // namespace kvasir::gpu

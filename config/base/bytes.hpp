@@ -13,17 +13,18 @@
 
 namespace kvasir {
 
-/// Reads forward; never past the end. Errors: corrupt, naming the subject, the offset and the bytes missing.
+/// Reads forward; never past the end. Errors: corrupt, naming the subject, the offset and the bytes
+/// missing.
 class ByteReader {
 public:
-    ByteReader(std::span<const std::byte> bytes, std::string_view subject) : bytes_(bytes), subject_(subject) {}
+    ByteReader(std::span<const std::byte> bytes, std::string_view subject)
+        : bytes_(bytes), subject_(subject) {}
 
     std::size_t offset() const { return offset_; }
     std::size_t remaining() const { return bytes_.size() - offset_; }
 
     template <class T>
-        requires std::is_arithmetic_v<T>
-    Result<T> read(const char* what) {
+    requires std::is_arithmetic_v<T> Result<T> read(const char* what) {
         if (remaining() < sizeof(T)) return short_read(what, sizeof(T));
         T value{};
         std::memcpy(&value, bytes_.data() + offset_, sizeof(T));
@@ -41,9 +42,9 @@ public:
 
 private:
     Error short_read(const char* what, std::uint64_t wanted) const {
-        return {ErrorCode::corrupt, subject_ + ": " + what + " at byte " + std::to_string(offset_) + ": " +
-                                        std::to_string(wanted) + " bytes expected, " + std::to_string(remaining()) +
-                                        " left"};
+        return {ErrorCode::corrupt, subject_ + ": " + what + " at byte " + std::to_string(offset_) +
+                                        ": " + std::to_string(wanted) + " bytes expected, " +
+                                        std::to_string(remaining()) + " left"};
     }
 
     std::span<const std::byte> bytes_;

@@ -25,7 +25,8 @@ const char* to_string(ErrorCode code) {
 
 void throw_exception_from_error(const Error& error, const boost::source_location& location) {
     std::fprintf(stderr, "%s:%u: Result::value() on an error: %s: %s\n", location.file_name(),
-                 static_cast<unsigned>(location.line()), to_string(error.code), error.message.c_str());
+                 static_cast<unsigned>(location.line()), to_string(error.code),
+                 error.message.c_str());
     std::abort();
 }
 

@@ -1,4 +1,5 @@
-// Errors as values: Result<T> carries T or an Error. Expected failures only; programmer errors are KVASIR_CHECK.
+// Errors as values: Result<T> carries T or an Error. Expected failures only; programmer errors are
+// KVASIR_CHECK.
 #pragma once
 
 #include <boost/assert/source_location.hpp>
@@ -22,7 +23,8 @@ enum class ErrorCode {
     device_lost,       // the GPU is gone: rebuild the device
 };
 
-/// "subject: found, expected" with units, e.g. `blk.3.attn_k.weight: shape (1024, 2048), expected (512, 2048)`.
+/// "subject: found, expected" with units, e.g. `blk.3.attn_k.weight: shape (1024, 2048), expected
+/// (512, 2048)`.
 struct Error {
     ErrorCode code = ErrorCode::io;
     std::string message;
@@ -31,7 +33,8 @@ struct Error {
 const char* to_string(ErrorCode code);
 
 /// Called by Result::value() on an error; only tests call value(), so this aborts with the message.
-[[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& location);
+[[noreturn]] void throw_exception_from_error(const Error& error,
+                                             const boost::source_location& location);
 
 template <class T = void>
 class [[nodiscard]] Result : public boost::system::result<T, Error> {
@@ -42,7 +45,8 @@ public:
 #define KVASIR_CONCAT_(a, b) a##b
 #define KVASIR_CONCAT(a, b) KVASIR_CONCAT_(a, b)
 
-/// KVASIR_TRY(auto file, MappedFile::open(path)); propagates the error. A statement sequence: only inside braces.
+/// KVASIR_TRY(auto file, MappedFile::open(path)); propagates the error. A statement sequence: only
+/// inside braces.
 #define KVASIR_TRY(decl, expr) KVASIR_TRY_(KVASIR_CONCAT(kvasir_result_, __COUNTER__), decl, expr)
 #define KVASIR_TRY_(tmp, decl, expr)                    \
     auto tmp = (expr);                                  \
@@ -50,10 +54,10 @@ public:
     decl = std::move(*tmp)
 
 /// The same for Result<void>.
-#define KVASIR_TRY_VOID(expr)                                                         \
-    do {                                                                              \
-        auto kvasir_status = (expr);                                                  \
-        if (kvasir_status.has_error()) return std::move(kvasir_status).error();       \
+#define KVASIR_TRY_VOID(expr)                                                   \
+    do {                                                                        \
+        auto kvasir_status = (expr);                                            \
+        if (kvasir_status.has_error()) return std::move(kvasir_status).error(); \
     } while (false)
 
 }  // namespace kvasir

@@ -8,11 +8,17 @@
 
 namespace kvasir {
 
-inline float f16_to_f32(std::uint16_t h) { return shared::f16_bits_to_f32(h); }
+inline float f16_to_f32(std::uint16_t h) {
+    return shared::f16_bits_to_f32(h);
+}
 
-inline std::uint16_t f32_to_f16(float value) { return static_cast<std::uint16_t>(shared::f32_to_f16_bits(value)); }
+inline std::uint16_t f32_to_f16(float value) {
+    return static_cast<std::uint16_t>(shared::f32_to_f16_bits(value));
+}
 
-inline float bf16_to_f32(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
+inline float bf16_to_f32(std::uint16_t b) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16);
+}
 
 inline std::uint16_t f32_to_bf16(float value) {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);

@@ -1,11 +1,10 @@
 #include "daemon/engine/engine.hpp"
 
-#include <fmt/format.h>
-#include <time.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <new>
 #include <random>
+#include <time.h>
 
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
@@ -19,11 +18,13 @@ namespace {
 
 constexpr std::uint32_t kPage = shared::kPageTokens;
 
-/// Milliseconds on the boot clock, which runs on while the device sleeps: time to live is counted on it.
+/// Milliseconds on the boot clock, which runs on while the device sleeps: time to live is counted
+/// on it.
 std::uint64_t boot_clock_ms() {
     timespec now{};
     clock_gettime(CLOCK_BOOTTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+           static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 double milliseconds(std::chrono::steady_clock::duration duration) {
@@ -43,7 +44,8 @@ Result<> choose_kv(Model& model, ModelOptions& options) {
     KVASIR_TRY(const std::uint64_t key, kv_choice_key(options.path, model.device().fingerprint()));
     if (const auto known = dir.empty() ? std::nullopt : read_kv_choice(dir, key)) {
         options.kv = *known;
-        log_info("kv format", {{"auto", to_string(*known)}, {"reason", "chosen at an earlier start"}});
+        log_info("kv format",
+                 {{"auto", to_string(*known)}, {"reason", "chosen at an earlier start"}});
         return model.change_kv(options);
     }
     KVASIR_TRY_VOID(choose_kv_formats(model, options, kAutoLimitMs));
@@ -55,7 +57,8 @@ Result<> choose_kv(Model& model, ModelOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, const Model::Progress& progress) {
+Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
+                                               const Model::Progress& progress) {
     std::unique_ptr<Engine> engine(new Engine(options));
     KVASIR_TRY(engine->model_, Model::load(options.model, progress));
     const Model& model = *engine->model_;
@@ -71,15 +74,18 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, con
                           {"allocated_bytes", model.kv().allocated_bytes()},
                           {"device", model.device().name()}});
     if (model.tokenizer() == nullptr) {
-        return Error{ErrorCode::unsupported, fmt::format("{}: the file has no tokenizer", options.model.path.string())};
+        return Error{ErrorCode::unsupported,
+                     fmt::format("{}: the file has no tokenizer", options.model.path.string())};
     }
-    engine->cache_ = std::make_unique<KvCache>(KvCache::Options{.n_pages = model.n_pages(), .hash_seed = random_seed()});
+    engine->cache_ = std::make_unique<KvCache>(
+        KvCache::Options{.n_pages = model.n_pages(), .hash_seed = random_seed()});
     engine->slots_ = std::make_unique<OpenSlots>(model.n_open_slots());
-    engine->info_ = std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
-                                                                .context_length = model.context_length(),
-                                                                .n_vocab = model.tokenizer()->n_vocab(),
-                                                                .n_parameters = model.n_parameters(),
-                                                                .tokenizer = model.tokenizer()});
+    engine->info_ =
+        std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
+                                                    .context_length = model.context_length(),
+                                                    .n_vocab = model.tokenizer()->n_vocab(),
+                                                    .n_parameters = model.n_parameters(),
+                                                    .tokenizer = model.tokenizer()});
     engine->publish_metrics();
     engine->thread_ = std::thread([raw = engine.get()] { raw->run(); });
     return engine;
@@ -99,7 +105,9 @@ Engine::~Engine() {
 EngineState Engine::state() const {
     const std::lock_guard lock(mutex_);
     if (broken_) return {.phase = EngineState::Phase::failed, .progress = 1, .error = broken_};
-    return {.phase = stopping_ ? EngineState::Phase::stopping : EngineState::Phase::ready, .progress = 1, .error = {}};
+    return {.phase = stopping_ ? EngineState::Phase::stopping : EngineState::Phase::ready,
+            .progress = 1,
+            .error = {}};
 }
 
 EngineMetrics Engine::metrics() const {
@@ -115,21 +123,29 @@ std::uint32_t Engine::max_sequence_tokens() const {
 
 Result<> Engine::check_request(const GenerationRequest& request) const {
     if (request.prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: no tokens"};
-    if (request.max_tokens == 0) return Error{ErrorCode::invalid_argument, "max_tokens: 0, expected at least 1"};
+    if (request.max_tokens == 0)
+        return Error{ErrorCode::invalid_argument, "max_tokens: 0, expected at least 1"};
     for (const TokenId id : request.prompt) {
         if (id >= info_->n_vocab) {
-            return Error{ErrorCode::invalid_argument, fmt::format("prompt: token {}, the vocabulary has {}", id, info_->n_vocab)};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format("prompt: token {}, the vocabulary has {}", id, info_->n_vocab)};
         }
     }
     for (const auto& [id, bias] : request.sampling.logit_bias) {
         if (id >= info_->n_vocab) {
-            return Error{ErrorCode::invalid_argument, fmt::format("logit_bias: token {}, the vocabulary has {}", id, info_->n_vocab)};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format("logit_bias: token {}, the vocabulary has {}", id, info_->n_vocab)};
         }
     }
     const std::uint32_t room = max_sequence_tokens();
     if (request.prompt.size() >= room) {
-        return Error{ErrorCode::too_large, fmt::format("the prompt has {} tokens, the context holds {} and one must be left to answer",
-                                                       request.prompt.size(), room)};
+        return Error{
+            ErrorCode::too_large,
+            fmt::format(
+                "the prompt has {} tokens, the context holds {} and one must be left to answer",
+                request.prompt.size(), room)};
     }
     return {};
 }
@@ -142,10 +158,12 @@ Result<RequestId> Engine::submit(GenerationRequest request, std::shared_ptr<Gene
         if (broken_) return *broken_;
         if (stopping_) return Error{ErrorCode::unsupported, "the daemon is stopping"};
         if (n_waiting_ >= options_.max_queue) {
-            return Error{ErrorCode::exhausted, fmt::format("{} requests are waiting already", n_waiting_)};
+            return Error{ErrorCode::exhausted,
+                         fmt::format("{} requests are waiting already", n_waiting_)};
         }
         id = RequestId{next_id_++};
-        submitted_.push_back({id, std::move(request), std::move(sink), std::chrono::steady_clock::now()});
+        submitted_.push_back(
+            {id, std::move(request), std::move(sink), std::chrono::steady_clock::now()});
         ++n_waiting_;
     }
     wake_.notify_one();
@@ -172,8 +190,10 @@ void Engine::run() {
     }
     for (const auto& request : running_) finish(*request, FinishReason::cancelled);
     running_.clear();
-    for (Submitted& order : waiting_) order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
-    for (Submitted& order : submitted_) order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
+    for (Submitted& order : waiting_)
+        order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
+    for (Submitted& order : submitted_)
+        order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
 }
 
 /// Waits until there is something to do; takes new requests and cancellations. False: stop.
@@ -181,14 +201,18 @@ bool Engine::take_orders() {
     std::vector<RequestId> cancelled;
     {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stopping_ || !submitted_.empty() || !cancelled_.empty() || !waiting_.empty() || !running_.empty(); });
+        wake_.wait(lock, [&] {
+            return stopping_ || !submitted_.empty() || !cancelled_.empty() || !waiting_.empty() ||
+                   !running_.empty();
+        });
         if (stopping_) return false;
         for (Submitted& order : submitted_) waiting_.push_back(std::move(order));
         submitted_.clear();
         cancelled.swap(cancelled_);
     }
     for (const RequestId id : cancelled) {
-        const auto queued = std::find_if(waiting_.begin(), waiting_.end(), [&](const Submitted& order) { return order.id == id; });
+        const auto queued = std::find_if(waiting_.begin(), waiting_.end(),
+                                         [&](const Submitted& order) { return order.id == id; });
         if (queued != waiting_.end()) {
             queued->sink->on_end({.reason = FinishReason::cancelled, .error = {}});
             waiting_.erase(queued);
@@ -207,10 +231,13 @@ void Engine::admit() {
     while (!waiting_.empty() && running_.size() < options_.model.max_sequences) {
         Submitted& order = waiting_.front();
         const auto n_prompt = static_cast<std::uint32_t>(order.request.prompt.size());
-        const std::uint32_t max_tokens = std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
-        auto state = SequenceState::begin({*model_, *cache_, *slots_}, DomainId{order.request.domain}, order.request.prompt,
-                                          n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
-        if (state.has_error() && state.error().code == ErrorCode::exhausted && !running_.empty()) return;  // when one has ended
+        const std::uint32_t max_tokens =
+            std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
+        auto state = SequenceState::begin(
+            {*model_, *cache_, *slots_}, DomainId{order.request.domain}, order.request.prompt,
+            n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
+        if (state.has_error() && state.error().code == ErrorCode::exhausted && !running_.empty())
+            return;  // when one has ended
         Submitted taken = std::move(order);
         waiting_.pop_front();
         {
@@ -219,7 +246,9 @@ void Engine::admit() {
         }
         ++counters_.n_requests_total;
         if (state.has_error()) {
-            taken.sink->on_end({.reason = FinishReason::error, .error = state.error(), .n_prompt_tokens = n_prompt});
+            taken.sink->on_end({.reason = FinishReason::error,
+                                .error = state.error(),
+                                .n_prompt_tokens = n_prompt});
             continue;
         }
         counters_.n_prompt_tokens_total += n_prompt;
@@ -229,15 +258,16 @@ void Engine::admit() {
         Sampler sampler(asked.sampling, model_->shape().n_vocab, seed);
         sampler.accept_prompt(asked.prompt);
         StopMatcher stop(asked.stop);
-        std::unique_ptr<RunningRequest> request(new RunningRequest{.id = taken.id,
-                                                                   .request = std::move(taken.request),
-                                                                   .sink = std::move(taken.sink),
-                                                                   .state = std::move(*state),
-                                                                   .sampler = std::move(sampler),
-                                                                   .detokenizer = IncrementalDetokenizer(info_->tokenizer),
-                                                                   .stop = std::move(stop),
-                                                                   .max_tokens = max_tokens,
-                                                                   .submitted = taken.submitted});
+        std::unique_ptr<RunningRequest> request(
+            new RunningRequest{.id = taken.id,
+                               .request = std::move(taken.request),
+                               .sink = std::move(taken.sink),
+                               .state = std::move(*state),
+                               .sampler = std::move(sampler),
+                               .detokenizer = IncrementalDetokenizer(info_->tokenizer),
+                               .stop = std::move(stop),
+                               .max_tokens = max_tokens,
+                               .submitted = taken.submitted});
         running_.push_back(std::move(request));
     }
 }
@@ -246,11 +276,15 @@ void Engine::run_step() {
     std::vector<RequestFacts> facts;
     for (const auto& request : running_) {
         // Another request with the same opening may have computed more of it meanwhile.
-        if (!request->is_decoding()) counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
-        facts.push_back({.n_pending = request->state.n_pending(), .is_decoding = request->is_decoding()});
+        if (!request->is_decoding())
+            counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
+        facts.push_back(
+            {.n_pending = request->state.n_pending(), .is_decoding = request->is_decoding()});
     }
     const BatchLimits& limits = model_->limits();
-    const auto plan = plan_step(facts, {.max_tokens = limits.max_tokens, .max_sequences = limits.max_sequences}, rotation_++);
+    const auto plan =
+        plan_step(facts, {.max_tokens = limits.max_tokens, .max_sequences = limits.max_sequences},
+                  rotation_++);
     std::vector<RunningRequest*> requests;
     std::vector<std::uint32_t> n_tokens;
     for (const StepShare& share : plan) {
@@ -259,7 +293,8 @@ void Engine::run_step() {
     }
     const auto computed = compute(requests, n_tokens);
     if (computed.has_error()) {
-        log_error("step failed", {{"error", computed.error().message}, {"requests", requests.size()}});
+        log_error("step failed",
+                  {{"error", computed.error().message}, {"requests", requests.size()}});
         fail_all(computed.error());
         if (computed.error().code == ErrorCode::device_lost) {
             const std::lock_guard lock(mutex_);
@@ -269,12 +304,14 @@ void Engine::run_step() {
     std::erase_if(running_, [](const auto& request) { return request->is_done; });
 }
 
-Result<> Engine::compute(const std::vector<RunningRequest*>& requests, const std::vector<std::uint32_t>& n_tokens) {
+Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
+                         const std::vector<std::uint32_t>& n_tokens) {
     std::vector<SequenceStep> steps;
     for (std::size_t i = 0; i < requests.size(); ++i) {
         const bool is_last = n_tokens[i] == requests[i]->state.n_pending();
         KVASIR_TRY(const SequenceStep step,
-                   requests[i]->state.prepare(n_tokens[i], is_last ? std::vector{n_tokens[i] - 1} : std::vector<std::uint32_t>{}));
+                   requests[i]->state.prepare(n_tokens[i], is_last ? std::vector{n_tokens[i] - 1}
+                                                                   : std::vector<std::uint32_t>{}));
         steps.push_back(step);
     }
     KVASIR_TRY_VOID(model_->step(steps));
@@ -284,7 +321,9 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests, const std
         RunningRequest& request = *requests[i];
         const bool has_logits = !steps[i].logits_at.empty();
         if (!model_->is_finite(i)) {
-            finish(request, FinishReason::error, Error{ErrorCode::corrupt, "the model's keys or values are not finite numbers for this input"});
+            finish(request, FinishReason::error,
+                   Error{ErrorCode::corrupt,
+                         "the model's keys or values are not finite numbers for this input"});
         } else {
             request.state.complete(boot_clock_ms());
             if (has_logits) take_token(request, model_->logits(row));
@@ -316,7 +355,8 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
         token.bytes = info_->tokenizer->token_bytes(id, true);
         token.logprob = logprob(logits, id);
         top_logprobs(logits, r.request.n_top_logprobs, r.top);
-        for (const auto& [other, value] : r.top) token.top.push_back({other, info_->tokenizer->token_bytes(other, true), value});
+        for (const auto& [other, value] : r.top)
+            token.top.push_back({other, info_->tokenizer->token_bytes(other, true), value});
     }
     chunk.tokens.push_back(std::move(token));
     StopMatcher::Released released = r.stop.push(r.detokenizer.push(id));
@@ -341,7 +381,8 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
     const std::uint32_t n_cached = r.state.n_cached();  // before the sequence lets go
     if (reason == FinishReason::error) {
         r.state.discard();
-        log_warn("request failed", {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
+        log_warn("request failed",
+                 {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
     } else {
         r.state.release(boot_clock_ms());
     }

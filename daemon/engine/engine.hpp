@@ -1,4 +1,5 @@
-// Engine: the one thread that owns model, cache and running requests. Everything else talks to it through GenerationEngine.
+// Engine: the one thread that owns model, cache and running requests. Everything else talks to it
+// through GenerationEngine.
 #pragma once
 
 #include <chrono>
@@ -28,8 +29,10 @@ struct RunningRequest;
 
 class Engine final : public GenerationEngine {
 public:
-    /// Loads the model on the caller's thread, then starts the engine's. Errors: as Model::load; unsupported (no tokenizer).
-    static Result<std::unique_ptr<Engine>> create(const EngineOptions& options, const Model::Progress& progress);
+    /// Loads the model on the caller's thread, then starts the engine's. Errors: as Model::load;
+    /// unsupported (no tokenizer).
+    static Result<std::unique_ptr<Engine>> create(const EngineOptions& options,
+                                                  const Model::Progress& progress);
     /// Requests that still run end as cancelled.
     ~Engine() override;
     Engine(const Engine&) = delete;
@@ -37,7 +40,8 @@ public:
 
     EngineState state() const override;
     std::shared_ptr<const ModelInfo> model() const override { return info_; }
-    Result<RequestId> submit(GenerationRequest request, std::shared_ptr<GenerationSink> sink) override;
+    Result<RequestId> submit(GenerationRequest request,
+                             std::shared_ptr<GenerationSink> sink) override;
     void cancel(RequestId id) override;
     EngineMetrics metrics() const override;
 
@@ -57,7 +61,8 @@ private:
     bool take_orders();
     void admit();
     void run_step();
-    Result<> compute(const std::vector<RunningRequest*>& requests, const std::vector<std::uint32_t>& n_tokens);
+    Result<> compute(const std::vector<RunningRequest*>& requests,
+                     const std::vector<std::uint32_t>& n_tokens);
     void take_token(RunningRequest& request, std::span<const float> logits);
     void finish(RunningRequest& request, FinishReason reason, std::optional<Error> error = {});
     void fail_all(const Error& error);

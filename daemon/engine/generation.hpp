@@ -15,7 +15,8 @@ namespace kvasir {
 
 class Tokenizer;
 
-/// How the next token is drawn. temperature 0 is greedy. Ranges are the caller's to check (http does).
+/// How the next token is drawn. temperature 0 is greedy. Ranges are the caller's to check (http
+/// does).
 struct SamplingOptions {
     float temperature = 1.0F;
     std::uint32_t top_k = 0;  // 0: off
@@ -26,16 +27,18 @@ struct SamplingOptions {
     float presence_penalty = 0.0F;
     std::vector<std::pair<TokenId, float>> logit_bias;
     std::optional<std::uint64_t> seed;  // absent: drawn by the engine
-    std::uint32_t choice = 0;           // index among n choices; randomness = f(seed, choice, position)
+    std::uint32_t choice = 0;  // index among n choices; randomness = f(seed, choice, position)
 };
 
 struct GenerationRequest {
-    std::string request_id;    // for log lines
-    std::uint32_t domain = 0;  // isolation domain of the caller: prefixes are reused within one only
+    std::string request_id;  // for log lines
+    std::uint32_t domain =
+        0;  // isolation domain of the caller: prefixes are reused within one only
     std::vector<TokenId> prompt;
     std::uint32_t max_tokens = 0;  // at least 1; the engine stops earlier at the context's end
     SamplingOptions sampling;
-    std::vector<std::string> stop;  // generation ends before the first of these; they are not part of the text
+    std::vector<std::string>
+        stop;  // generation ends before the first of these; they are not part of the text
     bool ignore_eos = false;
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;
@@ -49,7 +52,8 @@ struct TokenLogprob {
 
 struct GeneratedToken {
     TokenId id = 0;
-    std::string bytes;  // of this token alone, maybe a part of a character; filled with logprobs only
+    std::string
+        bytes;  // of this token alone, maybe a part of a character; filled with logprobs only
     float logprob = 0.0F;
     std::vector<TokenLogprob> top;  // n_top_logprobs entries, best first
 };
@@ -72,8 +76,8 @@ struct GenerationEnd {
     double generate_ms = 0;
 };
 
-/// Receives one request's output. Called on the engine's thread, in order; must not block and must not throw.
-/// on_end is called exactly once, last, also after cancel.
+/// Receives one request's output. Called on the engine's thread, in order; must not block and must
+/// not throw. on_end is called exactly once, last, also after cancel.
 class GenerationSink {
 public:
     virtual ~GenerationSink() = default;
@@ -121,10 +125,13 @@ public:
     virtual EngineState state() const = 0;
     /// nullptr until ready.
     virtual std::shared_ptr<const ModelInfo> model() const = 0;
-    /// Errors: too_large (prompt does not fit the context or the page budget), exhausted (queue full),
-    /// invalid_argument (empty prompt, token out of the vocabulary), unsupported (not ready).
-    virtual Result<RequestId> submit(GenerationRequest request, std::shared_ptr<GenerationSink> sink) = 0;
-    /// The sink's on_end follows with FinishReason::cancelled, unless the request had ended. Unknown ids do nothing.
+    /// Errors: too_large (prompt does not fit the context or the page budget), exhausted (queue
+    /// full), invalid_argument (empty prompt, token out of the vocabulary), unsupported (not
+    /// ready).
+    virtual Result<RequestId> submit(GenerationRequest request,
+                                     std::shared_ptr<GenerationSink> sink) = 0;
+    /// The sink's on_end follows with FinishReason::cancelled, unless the request had ended.
+    /// Unknown ids do nothing.
     virtual void cancel(RequestId id) = 0;
     virtual EngineMetrics metrics() const = 0;
 };

@@ -1,11 +1,10 @@
 #include "daemon/engine/kv_choice.hpp"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <fstream>
 #include <string>
+#include <unistd.h>
 
 #include "daemon/model/model.hpp"
 #include "quant/mapped_file.hpp"
@@ -15,14 +14,18 @@ namespace {
 
 /// FNV-1a, 64 bits: the key of a file name, not of anything trusted.
 void mix(std::uint64_t& hash, std::span<const std::byte> bytes) {
-    for (const std::byte byte : bytes) hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+    for (const std::byte byte : bytes)
+        hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
 }
 
-std::filesystem::path file_of(const std::filesystem::path& dir, std::uint64_t key) { return dir / fmt::format("kv-auto-{:016x}", key); }
+std::filesystem::path file_of(const std::filesystem::path& dir, std::uint64_t key) {
+    return dir / fmt::format("kv-auto-{:016x}", key);
+}
 
 }  // namespace
 
-Result<std::uint64_t> kv_choice_key(const std::filesystem::path& model, const std::string& device_fingerprint) {
+Result<std::uint64_t> kv_choice_key(const std::filesystem::path& model,
+                                    const std::string& device_fingerprint) {
     KVASIR_TRY(const MappedFile file, MappedFile::open(model));
     const auto bytes = file.bytes();
     constexpr std::size_t kHeaderBytes = 64U << 10U;
@@ -49,7 +52,8 @@ std::optional<gpu::KvFormats> read_kv_choice(const std::filesystem::path& dir, s
     return *formats;
 }
 
-Result<> write_kv_choice(const std::filesystem::path& dir, std::uint64_t key, const gpu::KvFormats& formats) {
+Result<> write_kv_choice(const std::filesystem::path& dir, std::uint64_t key,
+                         const gpu::KvFormats& formats) {
     const std::filesystem::path target = file_of(dir, key);
     const std::filesystem::path temporary = target.string() + fmt::format(".{}.tmp", ::getpid());
     std::ofstream file(temporary, std::ios::trunc);

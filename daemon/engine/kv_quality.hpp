@@ -1,4 +1,5 @@
-// KvQuality: how far a KV format moves a model's predictions, and the choice of a format by it (`auto`).
+// KvQuality: how far a KV format moves a model's predictions, and the choice of a format by it
+// (`auto`).
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,10 @@ namespace kvasir {
 /// Natural-log probabilities, one row a scored position, n_vocab each.
 using LogProbRows = std::vector<std::vector<float>>;
 
-/// Computes tokens from cold and keeps the rows of positions first .. tokens.size() - 2: each predicts the token after it.
-/// Errors: as a step; corrupt (a page with a NaN).
-Result<LogProbRows> score_context(const SequenceState::Owner& owner, std::span<const TokenId> tokens, std::uint32_t first);
+/// Computes tokens from cold and keeps the rows of positions first .. tokens.size() - 2: each
+/// predicts the token after it. Errors: as a step; corrupt (a page with a NaN).
+Result<LogProbRows> score_context(const SequenceState::Owner& owner,
+                                  std::span<const TokenId> tokens, std::uint32_t first);
 
 struct KvQuality {
     std::uint64_t n_positions = 0;
@@ -53,9 +55,9 @@ bool is_good_enough(const KvQuality& quality);
 /// Bytes that all sealed pages' elements take, divided by the elements, x 8.
 double kv_bits_per_element(const gpu::KvShape& shape);
 
-/// The smallest candidate that is good enough on a built-in text, else int8; leaves the model with it. Takes at most
-/// `limit_ms`, unless one prompt alone takes longer: then int8 untested. One log line says what and why.
-/// options.kv is set to the choice. Errors: as Model::change_kv and steps.
+/// The smallest candidate that is good enough on a built-in text, else int8; leaves the model with
+/// it. Takes at most `limit_ms`, unless one prompt alone takes longer: then int8 untested. One log
+/// line says what and why. options.kv is set to the choice. Errors: as Model::change_kv and steps.
 Result<> choose_kv_formats(Model& model, ModelOptions& options, std::uint64_t limit_ms);
 
 }  // namespace kvasir

@@ -1,4 +1,5 @@
-// The text that `auto` tests KV formats on: prose, dialogue, instructions, a list, numbers and code, about 700 tokens.
+// The text that `auto` tests KV formats on: prose, dialogue, instructions, a list, numbers and
+// code, about 700 tokens.
 #pragma once
 
 #include <string_view>

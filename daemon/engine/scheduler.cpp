@@ -4,12 +4,14 @@
 
 namespace kvasir {
 
-std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits, std::size_t rotation) {
+std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits,
+                                 std::size_t rotation) {
     std::vector<StepShare> plan;
     std::uint32_t left = limits.max_tokens;
     for (std::size_t i = 0; i < requests.size(); ++i) {
         const std::size_t index = (i + rotation) % requests.size();
-        if (!requests[index].is_decoding || left == 0 || plan.size() == limits.max_sequences) continue;
+        if (!requests[index].is_decoding || left == 0 || plan.size() == limits.max_sequences)
+            continue;
         plan.push_back({index, 1});
         --left;
     }

@@ -1,4 +1,5 @@
-// Scheduler: which tokens of which requests share the next step. A pure function of what is pending.
+// Scheduler: which tokens of which requests share the next step. A pure function of what is
+// pending.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ struct RequestFacts {
 struct StepLimits {
     std::uint32_t max_tokens = 0;
     std::uint32_t max_sequences = 0;
-    std::uint32_t busy_prefill_tokens = 64;  // prompt tokens a step takes while others decode: they wait for the whole step
+    std::uint32_t busy_prefill_tokens =
+        64;  // prompt tokens a step takes while others decode: they wait for the whole step
 };
 
 /// Tokens of request `index` in the step.
@@ -25,8 +27,10 @@ struct StepShare {
     std::uint32_t n_tokens = 0;
 };
 
-/// Decoding requests first, one token each, from `rotation` on so that none starves where there are more than fit; then
-/// prompts, oldest first: one at a time, so that a later one with the same opening finds its pages.
-std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits, std::size_t rotation);
+/// Decoding requests first, one token each, from `rotation` on so that none starves where there are
+/// more than fit; then prompts, oldest first: one at a time, so that a later one with the same
+/// opening finds its pages.
+std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits,
+                                 std::size_t rotation);
 
 }  // namespace kvasir

@@ -20,13 +20,16 @@ std::uint32_t OpenSlots::acquire() {
     return slot;
 }
 
-SequenceState::SequenceState(const Owner& owner, KvCache::Sequence kv, std::span<const TokenId> prompt)
+SequenceState::SequenceState(const Owner& owner, KvCache::Sequence kv,
+                             std::span<const TokenId> prompt)
     : owner_(owner), kv_(std::move(kv)), tokens_(prompt.begin(), prompt.end()) {
     tokens_.reserve(kv_.max_tokens());
 }
 
-Result<SequenceState> SequenceState::begin(const Owner& owner, DomainId domain, std::span<const TokenId> prompt,
-                                           std::uint32_t max_tokens, std::uint64_t now_ms, KvCache::Lookup lookup) {
+Result<SequenceState> SequenceState::begin(const Owner& owner, DomainId domain,
+                                           std::span<const TokenId> prompt,
+                                           std::uint32_t max_tokens, std::uint64_t now_ms,
+                                           KvCache::Lookup lookup) {
     KVASIR_TRY(KvCache::Sequence kv, owner.cache.begin(domain, prompt, max_tokens, now_ms, lookup));
     return SequenceState(owner, std::move(kv), prompt);
 }
@@ -39,7 +42,9 @@ SequenceState::SequenceState(SequenceState&& other) noexcept
       logits_at_(std::move(other.logits_at_)),
       n_step_(std::exchange(other.n_step_, 0)) {}
 
-SequenceState::~SequenceState() { give_slots_back(); }
+SequenceState::~SequenceState() {
+    give_slots_back();
+}
 
 void SequenceState::give_slots_back() {
     for (const std::uint32_t slot : step_slots_) owner_.slots.release(slot);
@@ -52,7 +57,8 @@ std::uint32_t SequenceState::extend_match(std::uint64_t now_ms) {
 }
 
 Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at) {
-    KVASIR_CHECK(n > 0 && n <= n_pending() && n_step_ == 0, "a step takes pending tokens, one step at a time");
+    KVASIR_CHECK(n > 0 && n <= n_pending() && n_step_ == 0,
+                 "a step takes pending tokens, one step at a time");
     const std::uint32_t begin = n_computed();
     const std::uint32_t first_page = begin / kPage;
     for (std::uint32_t page = first_page; page < (begin + n) / kPage; ++page) {

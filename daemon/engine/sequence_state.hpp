@@ -1,4 +1,5 @@
-// SequenceState: one token sequence on its way through the model: what is computed, where its open page lies, what comes next.
+// SequenceState: one token sequence on its way through the model: what is computed, where its open
+// page lies, what comes next.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,9 @@ private:
     std::vector<std::uint32_t> free_;
 };
 
-/// Between steps it holds at most one open slot: that of the page it is in the middle of. Move-only; the destructor
-/// gives slot and pages back. One thread; must not outlive model, cache and slots.
+/// Between steps it holds at most one open slot: that of the page it is in the middle of.
+/// Move-only; the destructor gives slot and pages back. One thread; must not outlive model, cache
+/// and slots.
 ///
 ///   begin -> [ push_token* -> prepare -> model.step -> complete ]* -> release
 class SequenceState {
@@ -38,8 +40,9 @@ public:
 
     /// Leases what is cached of the prompt and reserves the rest up to max_tokens.
     /// Errors: as KvCache::begin.
-    static Result<SequenceState> begin(const Owner& owner, DomainId domain, std::span<const TokenId> prompt,
-                                       std::uint32_t max_tokens, std::uint64_t now_ms, KvCache::Lookup lookup);
+    static Result<SequenceState> begin(const Owner& owner, DomainId domain,
+                                       std::span<const TokenId> prompt, std::uint32_t max_tokens,
+                                       std::uint64_t now_ms, KvCache::Lookup lookup);
     SequenceState(SequenceState&& other) noexcept;
     SequenceState& operator=(SequenceState&&) = delete;
     ~SequenceState();
@@ -47,14 +50,17 @@ public:
     std::span<const TokenId> tokens() const { return tokens_; }
     std::uint32_t n_cached() const { return kv_.n_cached_tokens(); }
     std::uint32_t n_computed() const { return kv_.n_tokens(); }
-    std::uint32_t n_pending() const { return static_cast<std::uint32_t>(tokens_.size()) - n_computed(); }
+    std::uint32_t n_pending() const {
+        return static_cast<std::uint32_t>(tokens_.size()) - n_computed();
+    }
     /// Appends a token to be computed. REQUIRES: max_tokens of begin is kept.
     void push_token(TokenId id) { tokens_.push_back(id); }
     /// Takes over pages another sequence has finished meanwhile. Between steps.
     std::uint32_t extend_match(std::uint64_t now_ms);
 
-    /// The next n pending tokens as a step; views stay valid until complete or the destructor. logits_at: indices below n.
-    /// Errors: exhausted (the device has no memory for a further slab of pages).
+    /// The next n pending tokens as a step; views stay valid until complete or the destructor.
+    /// logits_at: indices below n. Errors: exhausted (the device has no memory for a further slab
+    /// of pages).
     Result<SequenceStep> prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at);
     /// The prepared step has run: its full pages are entered in the cache.
     void complete(std::uint64_t now_ms);
@@ -70,7 +76,8 @@ private:
     Owner owner_;
     KvCache::Sequence kv_;
     std::vector<TokenId> tokens_;
-    std::vector<std::uint32_t> step_slots_;  // of the pages the prepared step touches; between steps the open page's, if any
+    std::vector<std::uint32_t> step_slots_;  // of the pages the prepared step touches; between
+                                             // steps the open page's, if any
     std::vector<std::uint32_t> logits_at_;
     std::uint32_t n_step_ = 0;  // tokens of the prepared step
 };

@@ -1,4 +1,5 @@
-// The commands of kvasir-eval. Each parses its own options, prints its result to stdout and errors to stderr.
+// The commands of kvasir-eval. Each parses its own options, prints its result to stdout and errors
+// to stderr.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
-// kvasir-eval logits: the logits at listed positions, computed in the chunks, company and reuse asked for.
-#include <fmt/format.h>
-
+// kvasir-eval logits: the logits at listed positions, computed in the chunks, company and reuse
+// asked for.
 #include <algorithm>
 #include <cstdio>
+#include <fmt/format.h>
 #include <fstream>
 #include <map>
 #include <set>
@@ -25,9 +25,10 @@ std::uint32_t next_step_tokens(const Plan& plan, std::uint32_t computed, std::ui
     return std::min({plan.chunk, total - computed, plan.decode_from - computed});
 }
 
-/// Computes the sequence to its end, the companions beside it step by step, and keeps the wanted rows.
-Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceState>& companions, const Plan& plan,
-             std::map<std::uint32_t, std::vector<float>>& rows) {
+/// Computes the sequence to its end, the companions beside it step by step, and keeps the wanted
+/// rows.
+Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceState>& companions,
+             const Plan& plan, std::map<std::uint32_t, std::vector<float>>& rows) {
     const auto total = static_cast<std::uint32_t>(sequence.tokens().size());
     while (sequence.n_pending() > 0) {
         const std::uint32_t begin = sequence.n_computed();
@@ -42,10 +43,12 @@ Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceStat
         }
         std::vector<SequenceStep> steps;
         std::vector<SequenceState*> stepped;
-        // Companions come first and in odd chunks, so that the sequence's rows move about in the batch.
+        // Companions come first and in odd chunks, so that the sequence's rows move about in the
+        // batch.
         std::uint32_t room = session.model().limits().max_tokens - n;
         for (std::size_t i = 0; i < companions.size(); ++i) {
-            const std::uint32_t m = std::min({companions[i].n_pending(), static_cast<std::uint32_t>(3 + 10 * i), room});
+            const std::uint32_t m =
+                std::min({companions[i].n_pending(), static_cast<std::uint32_t>(3 + 10 * i), room});
             if (m == 0) continue;
             KVASIR_TRY(SequenceStep step, companions[i].prepare(m, {}));
             steps.push_back(step);
@@ -61,7 +64,8 @@ Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceStat
             rows[begin + wanted[i]].assign(row.begin(), row.end());
         }
         for (std::size_t i = 0; i < steps.size(); ++i) {
-            if (!session.model().is_finite(i)) return Error{ErrorCode::corrupt, "a KV page holds a NaN or an infinity"};
+            if (!session.model().is_finite(i))
+                return Error{ErrorCode::corrupt, "a KV page holds a NaN or an infinity"};
         }
         for (SequenceState* state : stepped) state->complete(0);
     }
@@ -72,22 +76,31 @@ Result<> run(Session& session, SequenceState& sequence, std::vector<SequenceStat
 
 Result<> run_logits(const Arguments& arguments) {
     auto known = common_options();
-    known.add_options()("tokens", options::value<std::string>()->required(), "JSON file of token ids")(
-        "positions", options::value<std::string>()->required(), "positions whose logits are written, e.g. 0,1,95")(
+    known.add_options()("tokens", options::value<std::string>()->required(),
+                        "JSON file of token ids")(
+        "positions", options::value<std::string>()->required(),
+        "positions whose logits are written, e.g. 0,1,95")(
         "out", options::value<std::string>()->required(), "little-endian f32, [positions][vocab]")(
         "chunk", options::value<std::uint32_t>()->default_value(256), "prompt tokens a step")(
-        "decode-from", options::value<std::uint32_t>(), "tokens from this position on are fed one at a time")(
-        "reuse-from", options::value<std::string>(), "compute these tokens first, then reuse what can be reused")(
-        "batch-with", options::value<std::string>(), "files of sequences that run in the same steps");
+        "decode-from", options::value<std::uint32_t>(),
+        "tokens from this position on are fed one at a time")(
+        "reuse-from", options::value<std::string>(),
+        "compute these tokens first, then reuse what can be reused")(
+        "batch-with", options::value<std::string>(),
+        "files of sequences that run in the same steps");
     KVASIR_TRY(const auto given, parse(known, arguments));
     KVASIR_TRY(const auto tokens, read_tokens(given["tokens"].as<std::string>()));
     Plan plan{.positions = {}, .chunk = given["chunk"].as<std::uint32_t>()};
-    KVASIR_TRY(const auto positions, parse_numbers(given["positions"].as<std::string>(), "positions"));
+    KVASIR_TRY(const auto positions,
+               parse_numbers(given["positions"].as<std::string>(), "positions"));
     if (given.count("decode-from") > 0) plan.decode_from = given["decode-from"].as<std::uint32_t>();
-    if (plan.chunk == 0) return Error{ErrorCode::invalid_argument, "--chunk 0: expected at least 1"};
+    if (plan.chunk == 0)
+        return Error{ErrorCode::invalid_argument, "--chunk 0: expected at least 1"};
     for (const std::uint32_t position : positions) {
         if (position >= tokens.size()) {
-            return Error{ErrorCode::invalid_argument, fmt::format("--positions {}: there are {} tokens", position, tokens.size())};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format("--positions {}: there are {} tokens", position, tokens.size())};
         }
     }
     const std::set<std::uint32_t> ascending(positions.begin(), positions.end());
@@ -101,26 +114,34 @@ Result<> run_logits(const Arguments& arguments) {
         }
     }
     const auto n_sequences = static_cast<std::uint32_t>(company.size() + 1);
-    KVASIR_TRY(const auto session, Session::open(given, {.context = 0,
-                                                         .max_sequences = n_sequences + 1,
-                                                         .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) + 64 * n_sequences,
-                                                         .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
-                                                         .kv = {}}));
+    KVASIR_TRY(const auto session,
+               Session::open(given, {.context = 0,
+                                     .max_sequences = n_sequences + 1,
+                                     .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) +
+                                                    64 * n_sequences,
+                                     .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
+                                     .kv = {}}));
     plan.chunk = std::min<std::uint32_t>({plan.chunk, 4096, session->model().limits().max_tokens});
     std::map<std::uint32_t, std::vector<float>> rows;
     if (given.count("reuse-from") > 0) {
         KVASIR_TRY(const auto earlier, read_tokens(given["reuse-from"].as<std::string>()));
-        KVASIR_TRY(SequenceState sequence, session->begin(earlier, static_cast<std::uint32_t>(earlier.size())));
+        KVASIR_TRY(SequenceState sequence,
+                   session->begin(earlier, static_cast<std::uint32_t>(earlier.size())));
         std::vector<SequenceState> nobody;
-        KVASIR_TRY_VOID(run(*session, sequence, nobody, {.positions = {}, .chunk = plan.chunk, .decode_from = plan.decode_from}, rows));
+        KVASIR_TRY_VOID(run(*session, sequence, nobody,
+                            {.positions = {}, .chunk = plan.chunk, .decode_from = plan.decode_from},
+                            rows));
         sequence.release(0);
     }
     std::vector<SequenceState> companions;
     for (const auto& other : company) {
-        KVASIR_TRY(SequenceState state, session->begin(other, static_cast<std::uint32_t>(other.size()), KvCache::Lookup::refused));
+        KVASIR_TRY(SequenceState state,
+                   session->begin(other, static_cast<std::uint32_t>(other.size()),
+                                  KvCache::Lookup::refused));
         companions.push_back(std::move(state));
     }
-    // A position inside the reused prefix has no logits any more: such a request takes no cached prefix.
+    // A position inside the reused prefix has no logits any more: such a request takes no cached
+    // prefix.
     const auto n_tokens = static_cast<std::uint32_t>(tokens.size());
     std::uint32_t n_cached = 0;
     {
@@ -133,7 +154,8 @@ Result<> run_logits(const Arguments& arguments) {
         if (!rows.contains(position)) missing.push_back(position);
     }
     if (!missing.empty()) {
-        KVASIR_TRY(SequenceState sequence, session->begin(tokens, n_tokens, KvCache::Lookup::refused));
+        KVASIR_TRY(SequenceState sequence,
+                   session->begin(tokens, n_tokens, KvCache::Lookup::refused));
         std::vector<SequenceState> nobody;
         Plan rest = plan;
         rest.positions = missing;
@@ -142,11 +164,15 @@ Result<> run_logits(const Arguments& arguments) {
     std::ofstream out(given["out"].as<std::string>(), std::ios::binary | std::ios::trunc);
     for (const std::uint32_t position : positions) {
         const auto& row = rows[position];
-        out.write(reinterpret_cast<const char*>(row.data()), static_cast<std::streamsize>(row.size() * sizeof(float)));
+        out.write(reinterpret_cast<const char*>(row.data()),
+                  static_cast<std::streamsize>(row.size() * sizeof(float)));
     }
     out.close();
-    if (!out) return Error{ErrorCode::io, fmt::format("{}: cannot be written", given["out"].as<std::string>())};
-    if (session->model().device().n_validation_messages() > 0) return Error{ErrorCode::io, "the validation layer printed messages"};
+    if (!out)
+        return Error{ErrorCode::io,
+                     fmt::format("{}: cannot be written", given["out"].as<std::string>())};
+    if (session->model().device().n_validation_messages() > 0)
+        return Error{ErrorCode::io, "the validation layer printed messages"};
     fmt::print("{{\"cached_tokens\": {}}}\n", n_cached);
     return {};
 }

@@ -1,10 +1,9 @@
-// kvasir-eval: measures the engine without a socket. Its interface is fixed: scripts outside the repository call it.
-// Exit status: 0 done, 1 failed, 2 wrong usage.
-#include <fmt/format.h>
-
+// kvasir-eval: measures the engine without a socket. Its interface is fixed: scripts outside the
+// repository call it. Exit status: 0 done, 1 failed, 2 wrong usage.
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <fmt/format.h>
 
 #include "daemon/kvasir_eval/commands.hpp"
 
@@ -19,14 +18,16 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"logits", kvasir::eval::run_logits, "logits at listed positions of a token sequence"},
     Command{"generate", kvasir::eval::run_generate, "greedy continuation of a token sequence"},
-    Command{"perplexity", kvasir::eval::run_perplexity, "perplexity of a text, and KL divergence from another KV format"},
+    Command{"perplexity", kvasir::eval::run_perplexity,
+            "perplexity of a text, and KL divergence from another KV format"},
     Command{"tokenize", kvasir::eval::run_tokenize, "texts to token ids"},
     Command{"bench", kvasir::eval::run_bench, "prefill and decode speed"},
 };
 
 int usage() {
     fmt::print(stderr, "usage: kvasir-eval COMMAND OPTIONS\n\n");
-    for (const Command& command : kCommands) fmt::print(stderr, "  {:<12} {}\n", command.name, command.what);
+    for (const Command& command : kCommands)
+        fmt::print(stderr, "  {:<12} {}\n", command.name, command.what);
     return 2;
 }
 

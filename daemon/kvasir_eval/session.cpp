@@ -1,11 +1,10 @@
 #include "daemon/kvasir_eval/session.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <fstream>
 #include <iostream>
 
@@ -14,18 +13,22 @@ namespace kvasir::eval {
 options::options_description common_options() {
     options::options_description known("options");
     known.add_options()("model", options::value<std::string>()->required(), "model file")(
-        "kv", options::value<std::string>()->default_value("f16"), "KEYS[:VALUES]: f16, int8, int4; f32 for reference")(
+        "kv", options::value<std::string>()->default_value("f16"),
+        "KEYS[:VALUES]: f16, int8, int4; f32 for reference")(
         "device", options::value<std::string>()->default_value(""), "device name or index")(
-        "validation", options::bool_switch(), "run under the Vulkan validation layer; any message fails");
+        "validation", options::bool_switch(),
+        "run under the Vulkan validation layer; any message fails");
     return known;
 }
 
-Result<options::variables_map> parse(const options::options_description& known, const Arguments& arguments) {
+Result<options::variables_map> parse(const options::options_description& known,
+                                     const Arguments& arguments) {
     options::variables_map given;
     try {
         options::store(options::command_line_parser(arguments)
                            .options(known)
-                           .style(options::command_line_style::default_style & ~options::command_line_style::allow_guessing)
+                           .style(options::command_line_style::default_style &
+                                  ~options::command_line_style::allow_guessing)
                            .run(),
                        given);
         options::notify(given);
@@ -43,7 +46,9 @@ Result<std::string> read_text_file(const std::string& path) {
     std::array<char, 1 << 16> piece{};
     while (file.read(piece.data(), piece.size()), file.gcount() > 0) {
         text.append(piece.data(), static_cast<std::size_t>(file.gcount()));
-        if (text.size() > kMostBytes) return Error{ErrorCode::too_large, fmt::format("{}: more than {} bytes", path, kMostBytes)};
+        if (text.size() > kMostBytes)
+            return Error{ErrorCode::too_large,
+                         fmt::format("{}: more than {} bytes", path, kMostBytes)};
     }
     if (file.bad()) return Error{ErrorCode::io, fmt::format("{}: cannot be read", path)};
     return text;
@@ -53,26 +58,35 @@ Result<std::vector<TokenId>> read_tokens(const std::string& path) {
     KVASIR_TRY(const std::string text, read_text_file(path));
     boost::system::error_code failed;
     boost::json::value value = boost::json::parse(text, failed);
-    if (failed) return Error{ErrorCode::corrupt, fmt::format("{}: not JSON: {}", path, failed.message())};
+    if (failed)
+        return Error{ErrorCode::corrupt, fmt::format("{}: not JSON: {}", path, failed.message())};
     if (value.is_object() && value.as_object().contains("tokens")) {
         boost::json::value inner = value.as_object()["tokens"];
         value = std::move(inner);
     }
     if (!value.is_array() || value.as_array().empty()) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: expected an array of token ids, or an object with one under \"tokens\"", path)};
+        return Error{
+            ErrorCode::corrupt,
+            fmt::format(
+                "{}: expected an array of token ids, or an object with one under \"tokens\"",
+                path)};
     }
     std::vector<TokenId> tokens;
     for (const boost::json::value& id : value.as_array()) {
         boost::system::error_code wrong;
         const auto number = id.to_number<std::uint32_t>(wrong);
-        if (wrong) return Error{ErrorCode::corrupt, fmt::format("{}: element {} is no token id", path, tokens.size())};
+        if (wrong)
+            return Error{ErrorCode::corrupt,
+                         fmt::format("{}: element {} is no token id", path, tokens.size())};
         tokens.push_back(number);
     }
     return tokens;
 }
 
 Result<std::vector<std::uint32_t>> parse_numbers(const std::string& text, const char* option) {
-    if (text.empty()) return Error{ErrorCode::invalid_argument, fmt::format("--{}: expected numbers separated by commas", option)};
+    if (text.empty())
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("--{}: expected numbers separated by commas", option)};
     std::vector<std::uint32_t> numbers;
     const char* at = text.data();
     const char* end = text.data() + text.size();
@@ -80,7 +94,9 @@ Result<std::vector<std::uint32_t>> parse_numbers(const std::string& text, const 
         std::uint32_t number = 0;
         const auto [next, failed] = std::from_chars(at, end, number);
         if (failed != std::errc{} || (next < end && *next != ',')) {
-            return Error{ErrorCode::invalid_argument, fmt::format("--{} {}: expected numbers separated by commas", option, text)};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format("--{} {}: expected numbers separated by commas", option, text)};
         }
         numbers.push_back(number);
         at = next < end ? next + 1 : next;
@@ -88,28 +104,35 @@ Result<std::vector<std::uint32_t>> parse_numbers(const std::string& text, const 
     return numbers;
 }
 
-Result<std::unique_ptr<Session>> Session::open(const options::variables_map& given, const Needs& needs) {
+Result<std::unique_ptr<Session>> Session::open(const options::variables_map& given,
+                                               const Needs& needs) {
     const std::string kv = needs.kv.empty() ? given["kv"].as<std::string>() : needs.kv;
     ModelOptions model{.path = given["model"].as<std::string>(),
-                       .device = {.name = given["device"].as<std::string>(), .validation = given["validation"].as<bool>(), .pipeline_cache_dir = {}},
+                       .device = {.name = given["device"].as<std::string>(),
+                                  .validation = given["validation"].as<bool>(),
+                                  .pipeline_cache_dir = {}},
                        .kv = {},
                        .context = needs.context,
                        .max_sequences = needs.max_sequences,
                        .step_tokens = needs.step_tokens,
                        .max_logit_rows = needs.max_logit_rows};
-    if (const char* dir = std::getenv("KVASIR_DEVICE_PIPELINE_CACHE_DIR")) model.device.pipeline_cache_dir = dir;
+    if (const char* dir = std::getenv("KVASIR_DEVICE_PIPELINE_CACHE_DIR"))
+        model.device.pipeline_cache_dir = dir;
     KVASIR_TRY(model.kv, parse_kv_formats(kv));
     auto session = std::make_unique<Session>();
     KVASIR_TRY(session->model_, Model::load(model, {}));
-    session->cache_ = std::make_unique<KvCache>(KvCache::Options{.n_pages = session->model_->n_pages()});
+    session->cache_ =
+        std::make_unique<KvCache>(KvCache::Options{.n_pages = session->model_->n_pages()});
     session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     return session;
 }
 
-Result<SequenceState> Session::begin(std::span<const TokenId> tokens, std::uint32_t max_tokens, KvCache::Lookup lookup) {
+Result<SequenceState> Session::begin(std::span<const TokenId> tokens, std::uint32_t max_tokens,
+                                     KvCache::Lookup lookup) {
     KVASIR_TRY_VOID(check_tokens(tokens));
     if (max_tokens > model_->context_length()) {
-        return Error{ErrorCode::too_large, fmt::format("{} tokens, the context holds {}", max_tokens, model_->context_length())};
+        return Error{ErrorCode::too_large, fmt::format("{} tokens, the context holds {}",
+                                                       max_tokens, model_->context_length())};
     }
     return SequenceState::begin(owner(), DomainId{0}, tokens, max_tokens, 0, lookup);
 }
@@ -117,7 +140,8 @@ Result<SequenceState> Session::begin(std::span<const TokenId> tokens, std::uint3
 Result<> Session::check_tokens(std::span<const TokenId> tokens) const {
     for (const TokenId id : tokens) {
         if (id >= model_->shape().n_vocab) {
-            return Error{ErrorCode::invalid_argument, fmt::format("token {}: the vocabulary has {}", id, model_->shape().n_vocab)};
+            return Error{ErrorCode::invalid_argument, fmt::format("token {}: the vocabulary has {}",
+                                                                  id, model_->shape().n_vocab)};
         }
     }
     return {};

@@ -1,4 +1,5 @@
-// What every model command of kvasir-eval shares: options, a loaded model with its cache, and running sequences in it.
+// What every model command of kvasir-eval shares: options, a loaded model with its cache, and
+// running sequences in it.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -18,7 +19,8 @@ namespace options = boost::program_options;
 /// --model, --kv, --device, --validation and their variables. Commands add their own.
 options::options_description common_options();
 /// Errors: invalid_argument, naming the option.
-Result<options::variables_map> parse(const options::options_description& known, const Arguments& arguments);
+Result<options::variables_map> parse(const options::options_description& known,
+                                     const Arguments& arguments);
 
 /// A JSON array of token ids, or an object with one under "tokens". Errors: io, corrupt.
 Result<std::vector<TokenId>> read_tokens(const std::string& path);
@@ -27,7 +29,8 @@ Result<std::string> read_text_file(const std::string& path);
 /// "0,1,95" -> ids. Errors: invalid_argument.
 Result<std::vector<std::uint32_t>> parse_numbers(const std::string& text, const char* option);
 
-/// A model, a cache over all its pages and the open slots; sequences run in it by hand, without the engine's thread.
+/// A model, a cache over all its pages and the open slots; sequences run in it by hand, without the
+/// engine's thread.
 class Session {
 public:
     struct Needs {
@@ -35,9 +38,10 @@ public:
         std::uint32_t max_sequences = 1;  // at once
         std::uint32_t step_tokens = 256;
         std::uint32_t max_logit_rows = 1;
-        std::string kv;                   // instead of --kv
+        std::string kv;  // instead of --kv
     };
-    static Result<std::unique_ptr<Session>> open(const options::variables_map& given, const Needs& needs);
+    static Result<std::unique_ptr<Session>> open(const options::variables_map& given,
+                                                 const Needs& needs);
 
     Model& model() { return *model_; }
     KvCache& cache() { return *cache_; }

@@ -15,27 +15,35 @@ std::uint32_t end_position(const SequenceStep& step) {
 }
 
 /// Pages that are full once the step has run and were not before.
-std::uint32_t n_filled(const SequenceStep& step) { return end_position(step) / kPage - step.first_position / kPage; }
+std::uint32_t n_filled(const SequenceStep& step) {
+    return end_position(step) / kPage - step.first_position / kPage;
+}
 
 }  // namespace
 
-Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& limits, const Rope& rope) {
+Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& limits,
+                                        const Rope& rope) {
     BatchWriter writer;
     writer.limits_ = limits;
     writer.rope_ = rope;
     writer.alignment_ = std::max<std::uint64_t>(device.limits().binding_alignment, 16);
     const std::uint64_t n_seals = limits.max_tokens / kPage + limits.max_sequences;
-    const std::uint64_t words = std::uint64_t{limits.max_tokens} * (2 + rope.shape.n_rot + shared::kAttentionTileWords + 2) +
-                                std::uint64_t{limits.max_sequences} * limits.max_pages + 2 * n_seals;
-    KVASIR_TRY(writer.upload_, gpu::Buffer::create(device, words * 4 + 16 * writer.alignment_, gpu::BufferDomain::upload));
-    KVASIR_TRY(writer.status_, gpu::Buffer::create(device, std::max<std::uint64_t>(n_seals, 1) * 4, gpu::BufferDomain::readback));
+    const std::uint64_t words = std::uint64_t{limits.max_tokens} *
+                                    (2 + rope.shape.n_rot + shared::kAttentionTileWords + 2) +
+                                std::uint64_t{limits.max_sequences} * limits.max_pages +
+                                2 * n_seals;
+    KVASIR_TRY(writer.upload_, gpu::Buffer::create(device, words * 4 + 16 * writer.alignment_,
+                                                   gpu::BufferDomain::upload));
+    KVASIR_TRY(writer.status_, gpu::Buffer::create(device, std::max<std::uint64_t>(n_seals, 1) * 4,
+                                                   gpu::BufferDomain::readback));
     return writer;
 }
 
 template <class T>
 std::span<T> BatchWriter::section(gpu::Slice& slice, std::size_t n) {
     const std::uint64_t bytes = std::max<std::size_t>(n, 1) * sizeof(T);
-    KVASIR_CHECK(at_ + bytes <= upload_.bytes(), "a step keeps the limits its buffers were made for");
+    KVASIR_CHECK(at_ + bytes <= upload_.bytes(),
+                 "a step keeps the limits its buffers were made for");
     slice = upload_.slice(at_, bytes);
     T* data = reinterpret_cast<T*>(upload_.mapped().data() + at_);
     at_ = (at_ + bytes + alignment_ - 1) / alignment_ * alignment_;
@@ -52,18 +60,22 @@ void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
         for (std::size_t i = 0; i < step.tokens.size(); ++i, ++row) {
             const std::uint32_t position = step.first_position + static_cast<std::uint32_t>(i);
             tokens[row] = step.tokens[i];
-            slots[row] = step.open_slots[position / kPage - step.first_position / kPage] * kPage + position % kPage;
-            rope_.fill(position, rope.subspan(std::size_t{row} * rope_.shape.n_rot, rope_.shape.n_rot));
+            slots[row] = step.open_slots[position / kPage - step.first_position / kPage] * kPage +
+                         position % kPage;
+            rope_.fill(position,
+                       rope.subspan(std::size_t{row} * rope_.shape.n_rot, rope_.shape.n_rot));
         }
     }
     KVASIR_CHECK(batch_.logit_rows.size() <= limits_.max_logit_rows, "a step keeps max_logit_rows");
 }
 
-void BatchWriter::write_attention(std::span<const SequenceStep> steps, const gpu::Attention& attention) {
+void BatchWriter::write_attention(std::span<const SequenceStep> steps,
+                                  const gpu::Attention& attention) {
     gpu::Attention::Work& work = batch_.attention;
     work = {};
     work.n_rows = batch_.n_tokens;
-    work.single_tokens = std::all_of(steps.begin(), steps.end(), [](const SequenceStep& s) { return s.tokens.size() == 1; });
+    work.single_tokens = std::all_of(steps.begin(), steps.end(),
+                                     [](const SequenceStep& s) { return s.tokens.size() == 1; });
     const std::uint32_t tile_tokens = work.single_tokens ? 1 : attention.tile_tokens();
     std::uint32_t most_splits = 1;
     std::size_t n_table = 0;
@@ -74,16 +86,19 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps, const gpu
     std::uint32_t row = 0;
     std::uint32_t table_at = 0;
     for (const SequenceStep& step : steps) {
-        for (std::size_t i = 0; i < step.pages.size(); ++i) table[table_at + i] = to_index(step.pages[i]);
+        for (std::size_t i = 0; i < step.pages.size(); ++i)
+            table[table_at + i] = to_index(step.pages[i]);
         for (std::uint32_t position = step.first_position; position < end_position(step);) {
             const std::uint32_t page = position / kPage;
-            const std::uint32_t n = std::min({tile_tokens, end_position(step) - position, (page + 1) * kPage - position});
-            tiles[work.n_tiles++] = {.first_row = row,
-                                     .n_rows = n,
-                                     .table_offset = table_at,
-                                     .n_sealed = page,
-                                     .open_slot = step.open_slots[page - step.first_position / kPage],
-                                     .first_token = position % kPage};
+            const std::uint32_t n = std::min(
+                {tile_tokens, end_position(step) - position, (page + 1) * kPage - position});
+            tiles[work.n_tiles++] = {
+                .first_row = row,
+                .n_rows = n,
+                .table_offset = table_at,
+                .n_sealed = page,
+                .open_slot = step.open_slots[page - step.first_position / kPage],
+                .first_token = position % kPage};
             const std::uint32_t splits = page / shared::kSplitPages + 1;
             most_splits = std::max(most_splits, splits);
             for (std::uint32_t i = 0; i < n; ++i, ++row) {
@@ -119,13 +134,15 @@ void BatchWriter::write_seals(std::span<const SequenceStep> steps, std::uint32_t
     batch_.seal_status = status_.slice();
 }
 
-const Batch& BatchWriter::write(std::span<const SequenceStep> steps, const gpu::Attention& attention,
-                                std::uint32_t pages_per_slab) {
+const Batch& BatchWriter::write(std::span<const SequenceStep> steps,
+                                const gpu::Attention& attention, std::uint32_t pages_per_slab) {
     at_ = 0;
     batch_.n_tokens = 0;
     batch_.logit_rows.clear();
-    for (const SequenceStep& step : steps) batch_.n_tokens += static_cast<std::uint32_t>(step.tokens.size());
-    KVASIR_CHECK(batch_.n_tokens <= limits_.max_tokens && steps.size() <= limits_.max_sequences, "a step keeps its limits");
+    for (const SequenceStep& step : steps)
+        batch_.n_tokens += static_cast<std::uint32_t>(step.tokens.size());
+    KVASIR_CHECK(batch_.n_tokens <= limits_.max_tokens && steps.size() <= limits_.max_sequences,
+                 "a step keeps its limits");
     write_tokens(steps);
     write_attention(steps, attention);
     write_seals(steps, pages_per_slab);
@@ -135,7 +152,8 @@ const Batch& BatchWriter::write(std::span<const SequenceStep> steps, const gpu::
 bool BatchWriter::is_finite(std::size_t i) const {
     const auto status = status_.mapped_as<const std::uint32_t>();
     const auto [first, n] = seals_of_[i];
-    return std::all_of(status.begin() + first, status.begin() + first + n, [](std::uint32_t bad) { return bad == 0; });
+    return std::all_of(status.begin() + first, status.begin() + first + n,
+                       [](std::uint32_t bad) { return bad == 0; });
 }
 
 }  // namespace kvasir

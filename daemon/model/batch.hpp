@@ -1,4 +1,5 @@
-// Batch: one step's input, laid out for the kernels: tokens of several sequences, prefill chunks and decode steps alike.
+// Batch: one step's input, laid out for the kernels: tokens of several sequences, prefill chunks
+// and decode steps alike.
 #pragma once
 
 #include <cstdint>
@@ -15,41 +16,46 @@ namespace kvasir {
 
 /// One sequence's part of a step. Views must live until the step has run.
 struct SequenceStep {
-    std::span<const TokenId> tokens;           // to compute, consecutive
-    std::uint32_t first_position = 0;          // of tokens[0]
-    std::span<const PageId> pages;             // block table: at least every page that is full after this step
-    std::span<const std::uint32_t> open_slots; // of the pages first_position / 32, ... that the tokens lie in
-    std::span<const std::uint32_t> logits_at;  // indices into tokens whose logits are wanted, ascending
+    std::span<const TokenId> tokens;   // to compute, consecutive
+    std::uint32_t first_position = 0;  // of tokens[0]
+    std::span<const PageId> pages;  // block table: at least every page that is full after this step
+    std::span<const std::uint32_t>
+        open_slots;  // of the pages first_position / 32, ... that the tokens lie in
+    std::span<const std::uint32_t>
+        logits_at;  // indices into tokens whose logits are wanted, ascending
 };
 
 /// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
 struct Batch {
     std::uint32_t n_tokens = 0;
-    gpu::Slice tokens;       // (n_tokens) uint
-    gpu::Slice slots;        // (n_tokens) uint
-    gpu::Slice rope;         // (n_tokens, n_rot / 2, 2) f32
+    gpu::Slice tokens;  // (n_tokens) uint
+    gpu::Slice slots;   // (n_tokens) uint
+    gpu::Slice rope;    // (n_tokens, n_rot / 2, 2) f32
     gpu::Attention::Work attention;
-    std::uint32_t n_sealed = 0;     // pages this step fills
-    std::uint32_t sealed_slabs = 0; // bit s: a filled page lies in slab s
+    std::uint32_t n_sealed = 0;      // pages this step fills
+    std::uint32_t sealed_slabs = 0;  // bit s: a filled page lies in slab s
     gpu::Slice seal_jobs;
     gpu::Slice seal_status;
     std::vector<std::uint32_t> logit_rows;  // rows of the batch, ascending
 };
 
 struct BatchLimits {
-    std::uint32_t max_tokens = 0;     // a step
-    std::uint32_t max_sequences = 0;  // a step
-    std::uint32_t max_pages = 0;      // a sequence
-    std::uint32_t max_logit_rows = 0; // a step
+    std::uint32_t max_tokens = 0;      // a step
+    std::uint32_t max_sequences = 0;   // a step
+    std::uint32_t max_pages = 0;       // a sequence
+    std::uint32_t max_logit_rows = 0;  // a step
 };
 
 /// Owns the upload buffer. The device must be done with the last batch before the next write.
 class BatchWriter {
 public:
-    static Result<BatchWriter> create(gpu::Device& device, const BatchLimits& limits, const Rope& rope);
+    static Result<BatchWriter> create(gpu::Device& device, const BatchLimits& limits,
+                                      const Rope& rope);
     /// REQUIRES: the steps keep the limits, each has at least one token.
-    const Batch& write(std::span<const SequenceStep> steps, const gpu::Attention& attention, std::uint32_t pages_per_slab);
-    /// After the step ran: whether the page that sequence step `i` filled as its `k`th holds only finite numbers.
+    const Batch& write(std::span<const SequenceStep> steps, const gpu::Attention& attention,
+                       std::uint32_t pages_per_slab);
+    /// After the step ran: whether the page that sequence step `i` filled as its `k`th holds only
+    /// finite numbers.
     bool is_finite(std::size_t i) const;
     const BatchLimits& limits() const { return limits_; }
 

@@ -20,7 +20,8 @@
 
 namespace kvasir {
 
-/// The numbers every part of the engine needs of a model; an architecture reads them from the file's metadata.
+/// The numbers every part of the engine needs of a model; an architecture reads them from the
+/// file's metadata.
 struct ModelShape {
     std::uint32_t n_layers = 0;
     std::uint32_t dim = 0;
@@ -40,7 +41,8 @@ struct Ops {
     gpu::SealPage seal_page;
     gpu::Attention attention;
 
-    static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape, std::uint32_t open_format);
+    static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape,
+                                               std::uint32_t open_format);
 };
 
 /// Where a step's intermediate values lie; sized once for the largest step.
@@ -54,8 +56,8 @@ struct Activations {
     gpu::Buffer out_x;     // (max_logit_rows, dim) rows whose logits are wanted
     gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
 
-    static Result<Activations> create(gpu::Device& device, const ModelShape& shape, const BatchLimits& limits,
-                                      const gpu::Attention& attention);
+    static Result<Activations> create(gpu::Device& device, const ModelShape& shape,
+                                      const BatchLimits& limits, const gpu::Attention& attention);
 };
 
 /// What a decoder records into. All references outlive it.
@@ -66,18 +68,22 @@ struct DecoderContext {
     gpu::KvStore& kv;
 };
 
-/// Owns the weights. record() appends one step to the recorder; logits of batch.logit_rows end in activations.logits.
+/// Owns the weights. record() appends one step to the recorder; logits of batch.logit_rows end in
+/// activations.logits.
 class Decoder {
 public:
     virtual ~Decoder() = default;
-    virtual void record(gpu::Recorder& recorder, const Batch& batch, const DecoderContext& context) const = 0;
+    virtual void record(gpu::Recorder& recorder, const Batch& batch,
+                        const DecoderContext& context) const = 0;
 };
 
-/// One architecture: reads its shape, then its weights. A new one is one file and one line in registry.cpp.
+/// One architecture: reads its shape, then its weights. A new one is one file and one line in
+/// registry.cpp.
 struct Architecture {
     std::string_view name;  // general.architecture
     Result<ModelShape> (*read_shape)(const GgufFile& file, std::string_view architecture);
-    Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape, Ops& ops);
+    Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape,
+                                             Ops& ops);
 };
 
 std::span<const Architecture> all_architectures();

@@ -1,12 +1,11 @@
 #include "daemon/model/model.hpp"
 
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <fmt/format.h>
 #include <optional>
+#include <spdlog/spdlog.h>
 
 #include "config/base/check.hpp"
 #include "daemon/model/utf8.hpp"
@@ -26,7 +25,8 @@ Result<std::uint32_t> find_kv_format(std::string_view name) {
     for (const KvName& known : kKvNames) {
         if (known.name == name) return known.format;
     }
-    return Error{ErrorCode::invalid_argument, fmt::format("KV format \"{}\": expected f16, int8 or int4", name)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("KV format \"{}\": expected f16, int8 or int4", name)};
 }
 
 std::string_view kv_name(std::uint32_t format) {
@@ -42,7 +42,9 @@ bool is_fit_name(std::string_view name) {
     if (name.empty() || name.size() > kMostBytes) return false;
     while (!name.empty()) {
         const Utf8Step step = utf8_step(name);
-        if (step.kind != Utf8Step::Kind::character || static_cast<unsigned char>(name[0]) < 0x20 || name[0] == 0x7f) return false;
+        if (step.kind != Utf8Step::Kind::character || static_cast<unsigned char>(name[0]) < 0x20 ||
+            name[0] == 0x7f)
+            return false;
         name.remove_prefix(step.n_bytes);
     }
     return true;
@@ -55,23 +57,34 @@ std::string choose_name(std::optional<std::string_view> given, const std::filesy
     return is_fit_name(stem) ? stem : "model";
 }
 
-/// The step asked for, or what the device can run of it: buffers are bound whole, grids have a largest size.
-Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape& shape, std::uint32_t context_length,
-                                  const gpu::DeviceLimits& device) {
+/// The step asked for, or what the device can run of it: buffers are bound whole, grids have a
+/// largest size.
+Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape& shape,
+                                  std::uint32_t context_length, const gpu::DeviceLimits& device) {
     constexpr std::uint64_t kMostWorkgroups = 65535;  // every device allows as many
-    constexpr std::uint64_t kThreads = 64;            // of the kernels that take a thread an element, or for several
-    const std::uint64_t qkv_dim = std::uint64_t{shape.heads.n_heads + 2 * shape.heads.n_kv_heads} * shape.heads.head_dim;
+    constexpr std::uint64_t kThreads =
+        64;  // of the kernels that take a thread an element, or for several
+    const std::uint64_t qkv_dim =
+        std::uint64_t{shape.heads.n_heads + 2 * shape.heads.n_kv_heads} * shape.heads.head_dim;
     const std::uint64_t widest = std::max<std::uint64_t>({shape.dim, shape.ffn_dim, qkv_dim});
-    const std::uint64_t most_tokens = std::min(device.max_binding_bytes / (4 * widest), kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim));
+    const std::uint64_t most_tokens =
+        std::min(device.max_binding_bytes / (4 * widest),
+                 kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim));
     const std::uint64_t most_rows = device.max_binding_bytes / (4ULL * shape.n_vocab);
-    BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(std::min<std::uint64_t>(options.step_tokens, most_tokens)),
+    BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(
+                           std::min<std::uint64_t>(options.step_tokens, most_tokens)),
                        .max_sequences = options.max_sequences,
                        .max_pages = context_length / shared::kPageTokens + 1};
-    const std::uint32_t rows = std::min(std::max(options.max_logit_rows, options.max_sequences), limits.max_tokens);
+    const std::uint32_t rows =
+        std::min(std::max(options.max_logit_rows, options.max_sequences), limits.max_tokens);
     limits.max_logit_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(rows, most_rows));
     if (limits.max_sequences == 0 || limits.max_logit_rows < limits.max_sequences) {
-        return Error{ErrorCode::too_large, fmt::format("engine.max_sequences: {}, expected 1 to {}: a step has {} tokens, and the device holds "
-                                                       "the logits of {}", options.max_sequences, limits.max_logit_rows, limits.max_tokens, most_rows)};
+        return Error{ErrorCode::too_large,
+                     fmt::format("engine.max_sequences: {}, expected 1 to {}: a step has {} "
+                                 "tokens, and the device holds "
+                                 "the logits of {}",
+                                 options.max_sequences, limits.max_logit_rows, limits.max_tokens,
+                                 most_rows)};
     }
     return limits;
 }
@@ -82,9 +95,11 @@ Result<gpu::KvFormats> parse_kv_formats(std::string_view text) {
     const std::size_t colon = text.find(':');
     gpu::KvFormats formats;
     KVASIR_TRY(formats.keys, find_kv_format(text.substr(0, colon)));
-    KVASIR_TRY(formats.values, find_kv_format(colon == std::string_view::npos ? text : text.substr(colon + 1)));
+    KVASIR_TRY(formats.values,
+               find_kv_format(colon == std::string_view::npos ? text : text.substr(colon + 1)));
     if ((formats.keys == shared::kKvF32) != (formats.values == shared::kKvF32)) {
-        return Error{ErrorCode::invalid_argument, fmt::format("KV format \"{}\": f32 is for keys and values together", text)};
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("KV format \"{}\": f32 is for keys and values together", text)};
     }
     return formats;
 }
@@ -104,14 +119,21 @@ Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text) {
         const std::size_t dash = layers.find('-');
         KvOverride parsed;
         const auto number = [&](std::string_view digits, std::uint32_t& out) {
-            const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+            const auto [end, failed] =
+                std::from_chars(digits.data(), digits.data() + digits.size(), out);
             return failed == std::errc{} && end == digits.data() + digits.size();
         };
-        bool good = equals != std::string_view::npos && number(layers.substr(0, dash), parsed.first);
+        bool good =
+            equals != std::string_view::npos && number(layers.substr(0, dash), parsed.first);
         parsed.last = parsed.first;
-        if (dash != std::string_view::npos) good = good && number(layers.substr(dash + 1), parsed.last);
+        if (dash != std::string_view::npos)
+            good = good && number(layers.substr(dash + 1), parsed.last);
         if (!good || parsed.last < parsed.first) {
-            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layers \"{}\": expected LAYER=FORMAT or FIRST-LAST=FORMAT", entry)};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format(
+                    "KV formats of layers \"{}\": expected LAYER=FORMAT or FIRST-LAST=FORMAT",
+                    entry)};
         }
         KVASIR_TRY(parsed.formats, parse_kv_formats(entry.substr(equals + 1)));
         overrides.push_back(parsed);
@@ -121,38 +143,51 @@ Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text) {
 
 Result<> Model::create_kv(const ModelOptions& options, std::uint32_t step_tokens) {
     constexpr std::uint32_t kPage = shared::kPageTokens;
-    gpu::KvShape kv{.n_kv_heads = shape_.heads.n_kv_heads,
-                    .head_dim = shape_.heads.head_dim,
-                    .layers = std::vector<gpu::KvFormats>(shape_.n_layers, options.kv),
-                    .open_format = options.kv.keys == shared::kKvF32 ? shared::kKvF32 : shared::kKvF16};
+    gpu::KvShape kv{
+        .n_kv_heads = shape_.heads.n_kv_heads,
+        .head_dim = shape_.heads.head_dim,
+        .layers = std::vector<gpu::KvFormats>(shape_.n_layers, options.kv),
+        .open_format = options.kv.keys == shared::kKvF32 ? shared::kKvF32 : shared::kKvF16};
     for (const KvOverride& o : options.kv_overrides) {
         if (o.last >= shape_.n_layers) {
-            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layer {}: the model has {} layers", o.last, shape_.n_layers)};
+            return Error{ErrorCode::invalid_argument,
+                         fmt::format("KV formats of layer {}: the model has {} layers", o.last,
+                                     shape_.n_layers)};
         }
         if ((o.formats.keys == shared::kKvF32) != (options.kv.keys == shared::kKvF32)) {
-            return Error{ErrorCode::invalid_argument, fmt::format("KV formats of layer {}: f32 is for all layers or none", o.first)};
+            return Error{
+                ErrorCode::invalid_argument,
+                fmt::format("KV formats of layer {}: f32 is for all layers or none", o.first)};
         }
         std::fill(kv.layers.begin() + o.first, kv.layers.begin() + o.last + 1, o.formats);
     }
-    // A sequence has one page open between steps; within a step one more for each page its tokens touch.
+    // A sequence has one page open between steps; within a step one more for each page its tokens
+    // touch.
     n_open_slots_ = 2 * options.max_sequences + step_tokens / kPage + 1;
     const std::uint64_t open_bytes = n_open_slots_ * kv.open_page_bytes();
     constexpr std::uint64_t kMostByDefault = 1ULL << 30U;
     std::uint64_t budget = options.kv_budget_bytes;
     if (budget == 0) {
-        const std::uint64_t wanted = std::uint64_t{options.max_sequences} * ((context_length_ + kPage - 1) / kPage) * kv.page_bytes();
+        const std::uint64_t wanted = std::uint64_t{options.max_sequences} *
+                                     ((context_length_ + kPage - 1) / kPage) * kv.page_bytes();
         budget = std::min(wanted, kMostByDefault) + open_bytes;
     }
     if (budget < open_bytes + kv.page_bytes()) {
-        return Error{ErrorCode::too_large, fmt::format("cache budget: {} bytes, but {} open pages take {} and a page takes {}: raise "
-                                                       "cache.budget_bytes, or lower engine.max_sequences or engine.step_tokens",
-                                                       budget, n_open_slots_, open_bytes, kv.page_bytes())};
+        return Error{
+            ErrorCode::too_large,
+            fmt::format(
+                "cache budget: {} bytes, but {} open pages take {} and a page takes {}: raise "
+                "cache.budget_bytes, or lower engine.max_sequences or engine.step_tokens",
+                budget, n_open_slots_, open_bytes, kv.page_bytes())};
     }
     std::uint64_t largest_page = 0;
-    for (std::size_t i = 0; i < kv.layers.size(); ++i) largest_page = std::max<std::uint64_t>(largest_page, kv.page_words(i) * 4ULL);
-    const std::uint64_t most = device_->limits().max_binding_bytes / largest_page * shared::kMaxSlabs;
+    for (std::size_t i = 0; i < kv.layers.size(); ++i)
+        largest_page = std::max<std::uint64_t>(largest_page, kv.page_words(i) * 4ULL);
+    const std::uint64_t most =
+        device_->limits().max_binding_bytes / largest_page * shared::kMaxSlabs;
     n_pages_ = static_cast<std::uint32_t>(std::min((budget - open_bytes) / kv.page_bytes(), most));
-    KVASIR_TRY(gpu::KvStore store, gpu::KvStore::create(*device_, std::move(kv), n_pages_, n_open_slots_));
+    KVASIR_TRY(gpu::KvStore store,
+               gpu::KvStore::create(*device_, std::move(kv), n_pages_, n_open_slots_));
     kv_ = std::make_unique<gpu::KvStore>(std::move(store));
     return {};
 }
@@ -166,14 +201,17 @@ Result<> Model::prepare_kv_ops() {
 }
 
 Result<> Model::change_kv(const ModelOptions& options) {
-    KVASIR_CHECK((options.kv.keys == shared::kKvF32) == (kv_->shape().open_format == shared::kKvF32), "open pages keep their format");
+    KVASIR_CHECK(
+        (options.kv.keys == shared::kKvF32) == (kv_->shape().open_format == shared::kKvF32),
+        "open pages keep their format");
     kv_.reset();  // first: two caches may not fit
     KVASIR_TRY_VOID(create_kv(options, limits().max_tokens));
     KVASIR_TRY_VOID(prepare_kv_ops());
     return warm_up({});
 }
 
-Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress) {
+Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture,
+                             const Progress& progress) {
     KVASIR_TRY(gpu::Uploader uploader, gpu::Uploader::create(*device_, *recorder_));
     TensorLoader loader(file, uploader, [&](double fraction) {
         if (progress) progress(0.9 * fraction, "weights");
@@ -197,7 +235,11 @@ Result<> Model::warm_up(const Progress& progress) {
         const std::uint32_t n_logits = std::min(n, limits().max_logit_rows);
         std::vector<std::uint32_t> logits_at(n_logits);
         for (std::uint32_t i = 0; i < n_logits; ++i) logits_at[i] = n - n_logits + i;
-        const SequenceStep step{.tokens = std::span(tokens).first(n), .first_position = 0, .pages = pages, .open_slots = slots, .logits_at = logits_at};
+        const SequenceStep step{.tokens = std::span(tokens).first(n),
+                                .first_position = 0,
+                                .pages = pages,
+                                .open_slots = slots,
+                                .logits_at = logits_at};
         KVASIR_TRY_VOID(this->step({&step, 1}));
         if (progress) progress(0.9 + 0.02 * ++done, "kernels");
     }
@@ -215,21 +257,29 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     if (file.find("tokenizer.ggml.tokens") != nullptr) {
         KVASIR_TRY(model->tokenizer_, Tokenizer::create(file));
         if (model->tokenizer_->n_vocab() > model->shape_.n_vocab) {
-            return Error{ErrorCode::corrupt, fmt::format("{}: the tokenizer has {} tokens, token_embd.weight {} rows", options.path.string(),
-                                                         model->tokenizer_->n_vocab(), model->shape_.n_vocab)};
+            return Error{ErrorCode::corrupt,
+                         fmt::format("{}: the tokenizer has {} tokens, token_embd.weight {} rows",
+                                     options.path.string(), model->tokenizer_->n_vocab(),
+                                     model->shape_.n_vocab)};
         }
     }
     KVASIR_TRY(model->device_, gpu::Device::create(options.device));
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
-    model->context_length_ = options.context == 0 ? model->shape_.context_length : std::min(options.context, model->shape_.context_length);
-    KVASIR_TRY(const BatchLimits limits, choose_limits(options, model->shape_, model->context_length_, model->device_->limits()));
+    model->context_length_ = options.context == 0
+                                 ? model->shape_.context_length
+                                 : std::min(options.context, model->shape_.context_length);
+    KVASIR_TRY(
+        const BatchLimits limits,
+        choose_limits(options, model->shape_, model->context_length_, model->device_->limits()));
     KVASIR_TRY_VOID(model->create_kv(options, limits.max_tokens));
     const gpu::KvShape& kv = model->kv_->shape();
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
     KVASIR_TRY_VOID(model->prepare_kv_ops());
-    KVASIR_TRY(BatchWriter writer, BatchWriter::create(*model->device_, limits, model->shape_.rope));
+    KVASIR_TRY(BatchWriter writer,
+               BatchWriter::create(*model->device_, limits, model->shape_.rope));
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
-    KVASIR_TRY(model->activations_, Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
+    KVASIR_TRY(model->activations_,
+               Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
     KVASIR_TRY_VOID(model->load_weights(file, *architecture, progress));
     KVASIR_TRY_VOID(model->warm_up(progress));
     if (progress) progress(1.0, "ready");
@@ -239,7 +289,8 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
 Result<> Model::step(std::span<const SequenceStep> steps) {
     const Batch& batch = writer_->write(steps, ops_->attention, kv_->layer(0).pages_per_slab);
     KVASIR_TRY_VOID(recorder_->begin());
-    decoder_->record(*recorder_, batch, {.device = *device_, .ops = *ops_, .activations = activations_, .kv = *kv_});
+    decoder_->record(*recorder_, batch,
+                     {.device = *device_, .ops = *ops_, .activations = activations_, .kv = *kv_});
     return recorder_->submit_and_wait();
 }
 

@@ -1,4 +1,5 @@
-// Model: a model file made ready on a device: weights, compiled ops, KV pages, tokenizer; runs one step at a time.
+// Model: a model file made ready on a device: weights, compiled ops, KV pages, tokenizer; runs one
+// step at a time.
 #pragma once
 
 #include <filesystem>
@@ -14,12 +15,13 @@
 
 namespace kvasir {
 
-/// KV formats as an operator names them: "f16", "int8", "int4", "int8:int4" (keys:values), "f32" (reference mode).
-/// Errors: invalid_argument.
+/// KV formats as an operator names them: "f16", "int8", "int4", "int8:int4" (keys:values), "f32"
+/// (reference mode). Errors: invalid_argument.
 Result<gpu::KvFormats> parse_kv_formats(std::string_view text);
 std::string to_string(const gpu::KvFormats& formats);
 
-/// Layers that differ: "0-1=f16,5=int8:int4". Later entries win. Errors: invalid_argument (naming the entry).
+/// Layers that differ: "0-1=f16,5=int8:int4". Later entries win. Errors: invalid_argument (naming
+/// the entry).
 struct KvOverride {
     std::uint32_t first = 0;
     std::uint32_t last = 0;
@@ -32,20 +34,24 @@ struct ModelOptions {
     gpu::DeviceOptions device;
     gpu::KvFormats kv;
     std::vector<KvOverride> kv_overrides;
-    std::uint32_t context = 0;             // 0: the model's
-    std::uint32_t max_sequences = 16;      // in one step
-    std::uint32_t step_tokens = 256;       // in one step; limits() has less where the device's bindings or grids do not hold as many
-    std::uint32_t max_logit_rows = 64;     // in one step; as above
-    std::uint64_t kv_budget_bytes = 0;     // sealed and open pages; 0: a full context for each sequence, at most 1 GiB
+    std::uint32_t context = 0;         // 0: the model's
+    std::uint32_t max_sequences = 16;  // in one step
+    std::uint32_t step_tokens = 256;   // in one step; limits() has less where the device's bindings
+                                       // or grids do not hold as many
+    std::uint32_t max_logit_rows = 64;  // in one step; as above
+    std::uint64_t kv_budget_bytes =
+        0;  // sealed and open pages; 0: a full context for each sequence, at most 1 GiB
 };
 
-/// Not thread-safe: one thread runs steps. tokenizer() and shape() are immutable and may be read from any thread.
+/// Not thread-safe: one thread runs steps. tokenizer() and shape() are immutable and may be read
+/// from any thread.
 class Model {
 public:
     using Progress = std::function<void(double fraction, std::string_view what)>;
-    /// Slow. Errors: io, corrupt, unsupported, exhausted, too_large (budget below one context page set, more
-    /// sequences than a step can have).
-    static Result<std::unique_ptr<Model>> load(const ModelOptions& options, const Progress& progress);
+    /// Slow. Errors: io, corrupt, unsupported, exhausted, too_large (budget below one context page
+    /// set, more sequences than a step can have).
+    static Result<std::unique_ptr<Model>> load(const ModelOptions& options,
+                                               const Progress& progress);
 
     const ModelShape& shape() const { return shape_; }
     const std::string& name() const { return name_; }
@@ -60,20 +66,23 @@ public:
     /// Longest sequence: the context asked for.
     std::uint32_t context_length() const { return context_length_; }
     /// Bytes of a sealed token over all layers, scales included.
-    double kv_bytes_per_token() const { return static_cast<double>(kv_->shape().page_bytes()) / shared::kPageTokens; }
+    double kv_bytes_per_token() const {
+        return static_cast<double>(kv_->shape().page_bytes()) / shared::kPageTokens;
+    }
 
-    /// Throws away all pages and makes new ones in other formats, within the options' budget. REQUIRES: no sequence is
-    /// alive; f32 is not changed to or from. Errors: as load.
+    /// Throws away all pages and makes new ones in other formats, within the options' budget.
+    /// REQUIRES: no sequence is alive; f32 is not changed to or from. Errors: as load.
     Result<> change_kv(const ModelOptions& options);
     /// Makes sure pages below n exist on the device. Errors: exhausted.
     Result<> reserve_pages(std::uint32_t n) { return kv_->reserve_pages(*device_, n); }
 
-    /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of the steps.
-    /// REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.
+    /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of
+    /// the steps. REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.
     Result<> step(std::span<const SequenceStep> steps);
     /// (n_vocab) of the i-th wanted row of the last step; valid until the next.
     std::span<const float> logits(std::size_t i) const;
-    /// False where step i of the last call filled a page with a NaN or an infinity: its sequence must end.
+    /// False where step i of the last call filled a page with a NaN or an infinity: its sequence
+    /// must end.
     bool is_finite(std::size_t i) const { return writer_->is_finite(i); }
     std::uint32_t n_dispatches() const { return recorder_->n_dispatches(); }
 
@@ -81,7 +90,8 @@ private:
     Model() = default;
     Result<> create_kv(const ModelOptions& options, std::uint32_t step_tokens);
     Result<> prepare_kv_ops();
-    Result<> load_weights(const GgufFile& file, const Architecture& architecture, const Progress& progress);
+    Result<> load_weights(const GgufFile& file, const Architecture& architecture,
+                          const Progress& progress);
     Result<> warm_up(const Progress& progress);
 
     // Destroyed in reverse: everything on the device before the device.

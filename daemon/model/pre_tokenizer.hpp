@@ -1,4 +1,5 @@
-// Cuts text into the pieces that byte-pair merging never crosses, by the regular expressions a vocabulary was made with.
+// Cuts text into the pieces that byte-pair merging never crosses, by the regular expressions a
+// vocabulary was made with.
 #pragma once
 
 #include <memory>
@@ -13,9 +14,11 @@ namespace kvasir {
 /// One row of the table: a value of tokenizer.ggml.pre and what follows from it.
 struct PreTokenizerRule {
     std::string_view name;
-    std::vector<std::string_view> patterns;  // each cuts the pieces of the one before; text between matches is a piece too
-    bool whole_piece_first = false;  // a piece that is a token needs no merging, even if no merges lead to it
-    bool adds_bos = false;           // where tokenizer.ggml.add_bos_token is absent
+    std::vector<std::string_view>
+        patterns;  // each cuts the pieces of the one before; text between matches is a piece too
+    bool whole_piece_first =
+        false;  // a piece that is a token needs no merging, even if no merges lead to it
+    bool adds_bos = false;  // where tokenizer.ggml.add_bos_token is absent
 };
 
 /// Every known rule; tests iterate it.
@@ -33,7 +36,8 @@ public:
 
     const PreTokenizerRule& rule() const { return *rule_; }
 
-    /// Appends views into text that, joined, are text. A byte that is no UTF-8 is a piece of its own.
+    /// Appends views into text that, joined, are text. A byte that is no UTF-8 is a piece of its
+    /// own.
     void split(std::string_view text, std::vector<std::string_view>& pieces) const;
 
 private:

@@ -1,10 +1,9 @@
 #include "daemon/model/read_metadata.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <array>
 #include <cmath>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "quant/shared/kv_format.h"
 
@@ -19,11 +18,13 @@ struct Bound {
     std::uint32_t most;
 };
 
-/// Far above any model there is; below what would overflow a size computed in 64 bits, or a grid of 65,535 row tiles.
+/// Far above any model there is; below what would overflow a size computed in 64 bits, or a grid of
+/// 65,535 row tiles.
 Result<> check_bounds(std::span<const Bound> bounds) {
     for (const Bound& bound : bounds) {
         if (bound.value == 0 || bound.value > bound.most) {
-            return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected 1 to {}", bound.key, bound.value, bound.most)};
+            return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected 1 to {}", bound.key,
+                                                         bound.value, bound.most)};
         }
     }
     return {};
@@ -32,22 +33,27 @@ Result<> check_bounds(std::span<const Bound> bounds) {
 Result<std::vector<float>> read_rope_factors(const GgufFile& file) {
     const TensorInfo* tensor = file.find_tensor("rope_freqs.weight");
     if (tensor == nullptr) return std::vector<float>();
-    if (tensor->format == nullptr || tensor->shape.size() != 1 || tensor->shape[0] > shared::kMaxHeadDim ||
-        tensor->format->block_elements != 1) {
-        return Error{ErrorCode::corrupt, "rope_freqs.weight: not a vector of at most 256 unquantized elements"};
+    if (tensor->format == nullptr || tensor->shape.size() != 1 ||
+        tensor->shape[0] > shared::kMaxHeadDim || tensor->format->block_elements != 1) {
+        return Error{ErrorCode::corrupt,
+                     "rope_freqs.weight: not a vector of at most 256 unquantized elements"};
     }
     std::vector<float> factors(tensor->shape[0]);
     for (std::size_t i = 0; i < factors.size(); ++i) {
-        tensor->format->decode_block(tensor->data.subspan(i * tensor->format->block_bytes, tensor->format->block_bytes),
-                                     std::span(factors).subspan(i, 1));
+        tensor->format->decode_block(
+            tensor->data.subspan(i * tensor->format->block_bytes, tensor->format->block_bytes),
+            std::span(factors).subspan(i, 1));
     }
     return factors;
 }
 
 }  // namespace
 
-Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view architecture, const ShapeRules& rules) {
-    const auto key = [&](std::string_view name) { return fmt::format("{}.{}", architecture, name); };
+Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view architecture,
+                                     const ShapeRules& rules) {
+    const auto key = [&](std::string_view name) {
+        return fmt::format("{}.{}", architecture, name);
+    };
     ModelShape s;
     KVASIR_TRY(s.n_layers, file.get_u32(key("block_count")));
     KVASIR_TRY(s.dim, file.get_u32(key("embedding_length")));
@@ -57,41 +63,56 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
     KVASIR_TRY(const auto n_kv_heads, file.find_u32(key("attention.head_count_kv")));
     KVASIR_TRY(s.norm_eps, file.get_f32(key("attention.layer_norm_rms_epsilon")));
     s.heads.n_kv_heads = n_kv_heads.value_or(s.heads.n_heads);
-    const std::array bounds = {Bound{key("block_count"), s.n_layers, 1024},
-                               Bound{key("embedding_length"), s.dim, 1U << 16U},
-                               Bound{key("feed_forward_length"), s.ffn_dim, 1U << 19U},
-                               Bound{key("context_length"), s.context_length, 1U << 24U},
-                               Bound{key("attention.head_count"), s.heads.n_heads, 1024},
-                               Bound{key("attention.head_count_kv"), s.heads.n_kv_heads, s.heads.n_heads}};
+    const std::array bounds = {
+        Bound{key("block_count"), s.n_layers, 1024},
+        Bound{key("embedding_length"), s.dim, 1U << 16U},
+        Bound{key("feed_forward_length"), s.ffn_dim, 1U << 19U},
+        Bound{key("context_length"), s.context_length, 1U << 24U},
+        Bound{key("attention.head_count"), s.heads.n_heads, 1024},
+        Bound{key("attention.head_count_kv"), s.heads.n_kv_heads, s.heads.n_heads}};
     KVASIR_TRY_VOID(check_bounds(bounds));
     if (s.heads.n_heads % s.heads.n_kv_heads != 0) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a divisor of {} heads", key("attention.head_count_kv"),
+        return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a divisor of {} heads",
+                                                     key("attention.head_count_kv"),
                                                      s.heads.n_kv_heads, s.heads.n_heads)};
     }
     KVASIR_TRY(const auto key_length, file.find_u32(key("attention.key_length")));
     KVASIR_TRY(const auto value_length, file.find_u32(key("attention.value_length")));
     s.heads.head_dim = key_length.value_or(s.dim / s.heads.n_heads);
-    if (value_length.value_or(s.heads.head_dim) != s.heads.head_dim || s.heads.head_dim == 0 || s.heads.head_dim % 8 != 0 ||
-        s.heads.head_dim > shared::kMaxHeadDim) {
-        return Error{ErrorCode::unsupported, fmt::format("{}: head dimensions {} (keys) and {} (values), expected equal multiples of 8 up to {}",
-                                                         architecture, s.heads.head_dim, value_length.value_or(s.heads.head_dim), shared::kMaxHeadDim)};
+    if (value_length.value_or(s.heads.head_dim) != s.heads.head_dim || s.heads.head_dim == 0 ||
+        s.heads.head_dim % 8 != 0 || s.heads.head_dim > shared::kMaxHeadDim) {
+        return Error{ErrorCode::unsupported,
+                     fmt::format("{}: head dimensions {} (keys) and {} (values), expected equal "
+                                 "multiples of 8 up to {}",
+                                 architecture, s.heads.head_dim,
+                                 value_length.value_or(s.heads.head_dim), shared::kMaxHeadDim)};
     }
     if (!(s.norm_eps >= 0) || !std::isfinite(s.norm_eps)) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a small positive number", key("attention.layer_norm_rms_epsilon"), s.norm_eps)};
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: {}, expected a small positive number",
+                                 key("attention.layer_norm_rms_epsilon"), s.norm_eps)};
     }
     KVASIR_TRY(const auto n_experts, file.find_u32(key("expert_count")));
     if (n_experts.value_or(0) > 0) {
-        return Error{ErrorCode::unsupported, fmt::format("{}: {} experts, mixtures are not supported", key("expert_count"), *n_experts)};
+        return Error{ErrorCode::unsupported,
+                     fmt::format("{}: {} experts, mixtures are not supported", key("expert_count"),
+                                 *n_experts)};
     }
     const TensorInfo* embedding = file.find_tensor("token_embd.weight");
-    if (embedding == nullptr) return Error{ErrorCode::corrupt, fmt::format("{}: token_embd.weight: tensor missing", file.path().string())};
-    if (embedding->shape.size() != 2 || embedding->shape[0] > kMostTokens || embedding->shape[1] != s.dim) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: token_embd.weight: shape ({}), expected (1 to {}, {})", file.path().string(),
-                                                     fmt::join(embedding->shape, ", "), kMostTokens, s.dim)};
+    if (embedding == nullptr)
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: token_embd.weight: tensor missing", file.path().string())};
+    if (embedding->shape.size() != 2 || embedding->shape[0] > kMostTokens ||
+        embedding->shape[1] != s.dim) {
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: token_embd.weight: shape ({}), expected (1 to {}, {})",
+                                 file.path().string(), fmt::join(embedding->shape, ", "),
+                                 kMostTokens, s.dim)};
     }
     s.n_vocab = static_cast<std::uint32_t>(embedding->shape[0]);
     KVASIR_TRY(const std::vector<float> factors, read_rope_factors(file));
-    KVASIR_TRY(s.rope, read_rope(file, architecture, s.heads.head_dim, rules.rope_interleaved, factors));
+    KVASIR_TRY(s.rope,
+               read_rope(file, architecture, s.heads.head_dim, rules.rope_interleaved, factors));
     return s;
 }
 

@@ -1,7 +1,6 @@
 // Which architectures there are: one line each.
-#include <fmt/format.h>
-
 #include <array>
+#include <fmt/format.h>
 
 #include "daemon/model/arch/architectures.hpp"
 
@@ -21,7 +20,9 @@ Result<const Architecture*> find_architecture(std::string_view name) {
         if (architecture.name == name) return &architecture;
         known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
     }
-    return Error{ErrorCode::unsupported, fmt::format("general.architecture: {} is not supported, expected one of: {}", printable(name), known)};
+    return Error{ErrorCode::unsupported,
+                 fmt::format("general.architecture: {} is not supported, expected one of: {}",
+                             printable(name), known)};
 }
 
 }  // namespace kvasir

@@ -1,10 +1,9 @@
 #include "daemon/model/tensor_loader.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace kvasir {
 namespace {
@@ -20,44 +19,58 @@ Error with_name(std::string_view name, Error error) {
 
 }  // namespace
 
-TensorLoader::TensorLoader(const GgufFile& file, gpu::Uploader& uploader, std::function<void(double)> progress)
+TensorLoader::TensorLoader(const GgufFile& file, gpu::Uploader& uploader,
+                           std::function<void(double)> progress)
     : file_(file), uploader_(uploader), progress_(std::move(progress)) {
     for (const TensorInfo& tensor : file.tensors()) bytes_total_ += tensor.data.size();
 }
 
-Result<const TensorInfo*> TensorLoader::find(std::string_view name, std::span<const std::uint64_t> shape) const {
+Result<const TensorInfo*> TensorLoader::find(std::string_view name,
+                                             std::span<const std::uint64_t> shape) const {
     const TensorInfo* tensor = file_.find_tensor(name);
-    if (tensor == nullptr) return Error{ErrorCode::corrupt, fmt::format("{}: {}: tensor missing", file_.path().string(), name)};
+    if (tensor == nullptr)
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: {}: tensor missing", file_.path().string(), name)};
     if (!std::ranges::equal(tensor->shape, shape)) {
-        return Error{ErrorCode::corrupt, fmt::format("{}: {}: shape ({}), expected ({})", file_.path().string(), name,
-                                                     fmt::join(tensor->shape, ", "), fmt::join(shape, ", "))};
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: {}: shape ({}), expected ({})", file_.path().string(), name,
+                                 fmt::join(tensor->shape, ", "), fmt::join(shape, ", "))};
     }
     if (tensor->format == nullptr) {
-        return Error{ErrorCode::unsupported, fmt::format("{}: {}: tensor type {} is not supported", file_.path().string(), name, tensor->type)};
+        return Error{ErrorCode::unsupported,
+                     fmt::format("{}: {}: tensor type {} is not supported", file_.path().string(),
+                                 name, tensor->type)};
     }
     return tensor;
 }
 
 void TensorLoader::loaded(const TensorInfo& tensor) {
     bytes_loaded_ += tensor.data.size();
-    if (progress_ && bytes_total_ > 0) progress_(static_cast<double>(bytes_loaded_) / static_cast<double>(bytes_total_));
+    if (progress_ && bytes_total_ > 0)
+        progress_(static_cast<double>(bytes_loaded_) / static_cast<double>(bytes_total_));
 }
 
-Result<gpu::Matrix> TensorLoader::matrix(std::string_view name, std::uint32_t n_rows, std::uint32_t n_cols) {
+Result<gpu::Matrix> TensorLoader::matrix(std::string_view name, std::uint32_t n_rows,
+                                         std::uint32_t n_cols) {
     return stacked({{std::string(name), n_rows}}, n_cols);
 }
 
-Result<std::vector<const TensorInfo*>> TensorLoader::find_same_format(const std::vector<Rows>& parts, std::uint32_t n_cols) const {
+Result<std::vector<const TensorInfo*>> TensorLoader::find_same_format(
+    const std::vector<Rows>& parts, std::uint32_t n_cols) const {
     std::vector<const TensorInfo*> tensors;
     for (const Rows& part : parts) {
-        KVASIR_TRY(const TensorInfo* tensor, find(part.name, std::array<std::uint64_t, 2>{part.n_rows, n_cols}));
+        KVASIR_TRY(const TensorInfo* tensor,
+                   find(part.name, std::array<std::uint64_t, 2>{part.n_rows, n_cols}));
         if (!tensors.empty() && tensor->format != tensors.front()->format) {
-            return Error{ErrorCode::unsupported, fmt::format("{}: format {}, expected {} as in {}", part.name, tensor->format->name,
-                                                             tensors.front()->format->name, parts.front().name)};
+            return Error{
+                ErrorCode::unsupported,
+                fmt::format("{}: format {}, expected {} as in {}", part.name, tensor->format->name,
+                            tensors.front()->format->name, parts.front().name)};
         }
         if (n_cols % tensor->format->block_elements != 0) {
-            return Error{ErrorCode::corrupt, fmt::format("{}: rows of {} elements, expected a multiple of {}", part.name, n_cols,
-                                                         tensor->format->block_elements)};
+            return Error{ErrorCode::corrupt,
+                         fmt::format("{}: rows of {} elements, expected a multiple of {}",
+                                     part.name, n_cols, tensor->format->block_elements)};
         }
         tensors.push_back(tensor);
     }
@@ -69,27 +82,33 @@ Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::u
     const std::size_t bytes = row_bytes(*tensors.front(), n_cols);
     std::uint32_t n_rows = 0;
     for (const Rows& part : parts) n_rows += part.n_rows;
-    auto matrix = uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
-        std::size_t i = 0;
-        for (; row >= parts[i].n_rows; ++i) row -= parts[i].n_rows;
-        return tensors[i]->data.subspan(row * bytes, bytes);
-    });
+    auto matrix =
+        uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
+            std::size_t i = 0;
+            for (; row >= parts[i].n_rows; ++i) row -= parts[i].n_rows;
+            return tensors[i]->data.subspan(row * bytes, bytes);
+        });
     if (matrix.has_error()) return with_name(parts.front().name, matrix.error());
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
 
-Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_view up, std::uint32_t ffn_dim, std::uint32_t n_cols) {
+Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_view up,
+                                          std::uint32_t ffn_dim, std::uint32_t n_cols) {
     constexpr std::uint32_t kTile = shared::kRowTile;
     constexpr std::uint32_t kGates = kTile / 2;
-    KVASIR_TRY(const auto tensors, find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
+    KVASIR_TRY(
+        const auto tensors,
+        find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
     const std::size_t bytes = row_bytes(*tensors.front(), n_cols);
     const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
-    auto matrix = uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
-        const std::uint32_t index = row / kTile * kGates + row % kGates;
-        const bool is_up = row % kTile >= kGates;
-        return index < ffn_dim ? tensors[is_up ? 1 : 0]->data.subspan(index * bytes, bytes) : std::span<const std::byte>();
-    });
+    auto matrix =
+        uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
+            const std::uint32_t index = row / kTile * kGates + row % kGates;
+            const bool is_up = row % kTile >= kGates;
+            return index < ffn_dim ? tensors[is_up ? 1 : 0]->data.subspan(index * bytes, bytes)
+                                   : std::span<const std::byte>();
+        });
     if (matrix.has_error()) return with_name(gate, matrix.error());
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
@@ -100,8 +119,10 @@ Result<std::vector<float>> TensorLoader::host_vector(std::string_view name, std:
     const FormatInfo& format = *tensor->format;
     std::vector<float> values(n);
     for (std::uint32_t i = 0; i < n; i += format.block_elements) {
-        format.decode_block(tensor->data.subspan(std::size_t{i} / format.block_elements * format.block_bytes, format.block_bytes),
-                            std::span(values).subspan(i, format.block_elements));
+        format.decode_block(
+            tensor->data.subspan(std::size_t{i} / format.block_elements * format.block_bytes,
+                                 format.block_bytes),
+            std::span(values).subspan(i, format.block_elements));
     }
     loaded(*tensor);
     return values;

@@ -13,11 +13,13 @@
 
 namespace kvasir {
 
-/// Every member names the tensor in its errors. Errors: corrupt (missing, wrong shape), unsupported (format), exhausted.
+/// Every member names the tensor in its errors. Errors: corrupt (missing, wrong shape), unsupported
+/// (format), exhausted.
 class TensorLoader {
 public:
     /// progress: fraction of the file's tensor bytes loaded so far.
-    TensorLoader(const GgufFile& file, gpu::Uploader& uploader, std::function<void(double)> progress);
+    TensorLoader(const GgufFile& file, gpu::Uploader& uploader,
+                 std::function<void(double)> progress);
 
     bool has(std::string_view name) const { return file_.find_tensor(name) != nullptr; }
     Result<gpu::Matrix> matrix(std::string_view name, std::uint32_t n_rows, std::uint32_t n_cols);
@@ -28,15 +30,18 @@ public:
     };
     Result<gpu::Matrix> stacked(const std::vector<Rows>& parts, std::uint32_t n_cols);
     /// 16 rows of gate, 16 rows of up, and so on: see kEpilogueSiluMul.
-    Result<gpu::Matrix> gate_up(std::string_view gate, std::string_view up, std::uint32_t ffn_dim, std::uint32_t n_cols);
+    Result<gpu::Matrix> gate_up(std::string_view gate, std::string_view up, std::uint32_t ffn_dim,
+                                std::uint32_t n_cols);
     Result<gpu::Vector> vector(std::string_view name, std::uint32_t n);
     /// Vectors one after the other.
     Result<gpu::Vector> stacked_vector(const std::vector<Rows>& parts);
     Result<std::vector<float>> host_vector(std::string_view name, std::uint32_t n);
 
 private:
-    Result<const TensorInfo*> find(std::string_view name, std::span<const std::uint64_t> shape) const;
-    Result<std::vector<const TensorInfo*>> find_same_format(const std::vector<Rows>& parts, std::uint32_t n_cols) const;
+    Result<const TensorInfo*> find(std::string_view name,
+                                   std::span<const std::uint64_t> shape) const;
+    Result<std::vector<const TensorInfo*>> find_same_format(const std::vector<Rows>& parts,
+                                                            std::uint32_t n_cols) const;
     void loaded(const TensorInfo& tensor);
 
     const GgufFile& file_;

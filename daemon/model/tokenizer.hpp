@@ -19,18 +19,20 @@ class GgufFile;
 /// Immutable after create: const members may be called from any thread.
 class Tokenizer {
 public:
-    /// Errors: corrupt (tokens, merges, types of different or absurd counts; ids beyond the vocabulary), unsupported
-    /// (tokenizer.ggml.model or .pre unknown). Keeps nothing of the file.
+    /// Errors: corrupt (tokens, merges, types of different or absurd counts; ids beyond the
+    /// vocabulary), unsupported (tokenizer.ggml.model or .pre unknown). Keeps nothing of the file.
     static Result<std::shared_ptr<const Tokenizer>> create(const GgufFile& file);
     ~Tokenizer();
 
     enum class Special { ignore, parse };  // parse: `<|im_end|>` in the text becomes its one id
-    /// Adds no special tokens of its own. Any bytes are accepted; invalid UTF-8 becomes its byte tokens, and a byte
-    /// without a token the unknown token or else U+FFFD. User-defined tokens are found in either mode, control tokens
-    /// (and what poses as one: user-defined `<|...|>`) only with parse. O(n log n). Throws std::bad_alloc only.
+    /// Adds no special tokens of its own. Any bytes are accepted; invalid UTF-8 becomes its byte
+    /// tokens, and a byte without a token the unknown token or else U+FFFD. User-defined tokens are
+    /// found in either mode, control tokens (and what poses as one: user-defined `<|...|>`) only
+    /// with parse. O(n log n). Throws std::bad_alloc only.
     std::vector<TokenId> encode(std::string_view text, Special special) const;
 
-    /// The bytes a token stands for; empty for special tokens unless asked. REQUIRES: id < n_vocab().
+    /// The bytes a token stands for; empty for special tokens unless asked. REQUIRES: id <
+    /// n_vocab().
     std::string token_bytes(TokenId id, bool with_special = false) const;
     std::string decode(std::span<const TokenId> ids, bool with_special = false) const;
 
@@ -38,7 +40,8 @@ public:
     std::optional<TokenId> find_special(std::string_view text) const;  // e.g. "<|im_start|>"
     std::optional<TokenId> bos() const;
     bool add_bos() const;  // whether the model wants its bos before a prompt
-    /// eos, eot, eom and every end-of-turn token the vocabulary knows (`<|im_end|>`, `<|eot_id|>`, ...).
+    /// eos, eot, eom and every end-of-turn token the vocabulary knows (`<|im_end|>`, `<|eot_id|>`,
+    /// ...).
     bool is_end_of_generation(TokenId id) const;
 
 private:
@@ -52,7 +55,8 @@ private:
 class IncrementalDetokenizer {
 public:
     explicit IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer);
-    /// The characters completed by this token; bytes that can no longer become a character turn into U+FFFD.
+    /// The characters completed by this token; bytes that can no longer become a character turn
+    /// into U+FFFD.
     std::string push(TokenId id);
     /// What is left, incomplete bytes as U+FFFD.
     std::string finish();

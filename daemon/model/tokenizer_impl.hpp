@@ -33,7 +33,8 @@ struct Tokenizer::Impl {
     std::array<std::vector<TokenId>, 256> byte_tokens;  // (byte): one token, or a substitute
     BpeMerges merges;
     SpecialTokens specials;
-    std::unordered_map<std::string_view, TokenId> whole_pieces;  // views into bytes; with whole_piece_first only
+    std::unordered_map<std::string_view, TokenId>
+        whole_pieces;  // views into bytes; with whole_piece_first only
     std::optional<TokenId> bos;
     bool add_bos = false;
 };

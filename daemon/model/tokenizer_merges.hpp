@@ -20,7 +20,8 @@ struct BpeMerge {
 class BpeMerges {
 public:
     BpeMerges() = default;
-    /// by_rank: most wanted first; a pair given twice keeps its first rank. REQUIRES: ids < n_vocab.
+    /// by_rank: most wanted first; a pair given twice keeps its first rank. REQUIRES: ids <
+    /// n_vocab.
     BpeMerges(std::uint32_t n_vocab, std::span<const BpeMerge> by_rank);
 
     struct Symbol {
@@ -40,8 +41,9 @@ public:
         std::vector<Candidate> heap;
     };
 
-    /// Merges the lowest rank first, the leftmost where ranks are equal, until nothing merges; appends the result to out.
-    /// O(n log n): a prompt may be a megabyte without a space. REQUIRES: fewer than 2^32 - 1 symbols.
+    /// Merges the lowest rank first, the leftmost where ranks are equal, until nothing merges;
+    /// appends the result to out. O(n log n): a prompt may be a megabyte without a space. REQUIRES:
+    /// fewer than 2^32 - 1 symbols.
     void apply(std::span<const TokenId> symbols, Scratch& scratch, std::vector<TokenId>& out) const;
 
 private:
@@ -54,7 +56,8 @@ private:
     void push_candidate(Scratch& scratch, std::uint32_t position) const;
 
     std::vector<std::uint32_t> begins_;  // (n_vocab + 1): the entries of a left token
-    std::vector<Entry> entries_;         // sorted by right within a left token; search cannot be made slow by any file
+    std::vector<Entry>
+        entries_;  // sorted by right within a left token; search cannot be made slow by any file
 };
 
 }  // namespace kvasir

@@ -1,10 +1,10 @@
-// Attention over a long cache, one decode step's worth of one layer, KV formats interleaved in one run: medians, and
-// ratios to f16. Usage: bench_attention [tokens] [rounds]. Not run by ctest: machines are noisy, quote the ratios.
-#include <fmt/format.h>
-
+// Attention over a long cache, one decode step's worth of one layer, KV formats interleaved in one
+// run: medians, and ratios to f16. Usage: bench_attention [tokens] [rounds]. Not run by ctest:
+// machines are noisy, quote the ratios.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <memory>
 #include <vector>
 
@@ -33,19 +33,30 @@ struct Buffers {
 };
 
 void fill(std::span<std::byte> bytes, std::uint32_t word) {
-    for (std::size_t i = 0; i + 4 <= bytes.size(); i += 4) std::copy_n(reinterpret_cast<const std::byte*>(&word), 4, bytes.data() + i);
+    for (std::size_t i = 0; i + 4 <= bytes.size(); i += 4)
+        std::copy_n(reinterpret_cast<const std::byte*>(&word), 4, bytes.data() + i);
 }
 
 void run(gpu::Recorder& recorder, Case& c, const Buffers& b) {
     constexpr int kLayers = 12;
     const std::uint32_t splits = b.n_pages / shared::kSplitPages + 1;
-    const gpu::Attention::Work work{.tiles = b.tiles.slice(), .n_tiles = 1, .single_tokens = true, .table = b.table.slice(),
-                                    .max_splits = c.attention->splits_apart(1, splits), .merge_rows = b.merge.slice(), .n_rows = 1};
+    const gpu::Attention::Work work{.tiles = b.tiles.slice(),
+                                    .n_tiles = 1,
+                                    .single_tokens = true,
+                                    .table = b.table.slice(),
+                                    .max_splits = c.attention->splits_apart(1, splits),
+                                    .merge_rows = b.merge.slice(),
+                                    .n_rows = 1};
     recorder.begin().value();
-    for (int i = 0; i < kLayers; ++i) c.attention->record(recorder, b.q.slice(), c.kv->layer(0), work, b.partials.slice(), b.out.slice());
+    for (int i = 0; i < kLayers; ++i)
+        c.attention->record(recorder, b.q.slice(), c.kv->layer(0), work, b.partials.slice(),
+                            b.out.slice());
     const auto start = std::chrono::steady_clock::now();
     recorder.submit_and_wait().value();
-    c.ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / kLayers);
+    c.ms.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count() /
+        kLayers);
 }
 
 }  // namespace
@@ -56,27 +67,36 @@ int main(int argc, char** argv) {
     const auto device = gpu::Device::create({}).value();
     const auto recorder = gpu::Recorder::create(*device).value();
     Buffers b{.n_pages = n_tokens / shared::kPageTokens};
-    const auto upload = [&](std::uint64_t bytes) { return gpu::Buffer::create(*device, bytes, gpu::BufferDomain::upload).value(); };
+    const auto upload = [&](std::uint64_t bytes) {
+        return gpu::Buffer::create(*device, bytes, gpu::BufferDomain::upload).value();
+    };
     b.q = upload(kHeads.n_heads * kHeads.head_dim * 4);
     b.out = upload(kHeads.n_heads * kHeads.head_dim * 4);
     b.tiles = upload(64);
     b.table = upload(std::uint64_t{b.n_pages} * 4);
     b.merge = upload(16);
     b.merge.mapped_as<std::uint32_t>()[1] = b.n_pages / shared::kSplitPages + 1;
-    b.partials = upload(std::uint64_t{kHeads.n_heads} * (b.n_pages / shared::kSplitPages + 1) * (kHeads.head_dim + 2) * 4);
+    b.partials = upload(std::uint64_t{kHeads.n_heads} * (b.n_pages / shared::kSplitPages + 1) *
+                        (kHeads.head_dim + 2) * 4);
     fill(b.q.mapped(), 0x3dcccccd);  // 0.1
     b.tiles.mapped_as<shared::AttentionTile>()[0] = {0, 1, 0, b.n_pages, 0, 0};
     for (std::uint32_t i = 0; i < b.n_pages; ++i) b.table.mapped_as<std::uint32_t>()[i] = i;
 
-    const auto quantized = [](std::uint32_t keys, std::uint32_t values) { return gpu::KvFormats{keys, values}; };
+    const auto quantized = [](std::uint32_t keys, std::uint32_t values) {
+        return gpu::KvFormats{keys, values};
+    };
     std::vector<Case> cases;
     cases.push_back({"f16", quantized(shared::kKvF16, shared::kKvF16), {}, {}, {}});
     cases.push_back({"int8", quantized(shared::kKvInt8, shared::kKvInt8), {}, {}, {}});
     cases.push_back({"int8:int4", quantized(shared::kKvInt8, shared::kKvInt4), {}, {}, {}});
     cases.push_back({"int4", quantized(shared::kKvInt4, shared::kKvInt4), {}, {}, {}});
     for (Case& c : cases) {
-        gpu::KvShape shape{.n_kv_heads = kHeads.n_kv_heads, .head_dim = kHeads.head_dim, .layers = {c.formats}, .open_format = shared::kKvF16};
-        c.kv = std::make_unique<gpu::KvStore>(gpu::KvStore::create(*device, shape, b.n_pages, 1).value());
+        gpu::KvShape shape{.n_kv_heads = kHeads.n_kv_heads,
+                           .head_dim = kHeads.head_dim,
+                           .layers = {c.formats},
+                           .open_format = shared::kKvF16};
+        c.kv = std::make_unique<gpu::KvStore>(
+            gpu::KvStore::create(*device, shape, b.n_pages, 1).value());
         c.kv->reserve_pages(*device, b.n_pages).value();
         c.attention = std::make_unique<gpu::Attention>(*device, kHeads, shared::kKvF16, 0.125F);
         c.attention->prepare(c.formats, c.kv->n_slabs()).value();
@@ -92,14 +112,15 @@ int main(int argc, char** argv) {
     for (int i = 0; i < rounds; ++i) {
         for (Case& c : cases) run(*recorder, c, b);
     }
-    fmt::print("attention over {} tokens, {} heads of {}, {} kv heads, one layer; {}\n", n_tokens, kHeads.n_heads, kHeads.head_dim,
-               kHeads.n_kv_heads, device->name());
+    fmt::print("attention over {} tokens, {} heads of {}, {} kv heads, one layer; {}\n", n_tokens,
+               kHeads.n_heads, kHeads.head_dim, kHeads.n_kv_heads, device->name());
     double f16_ms = 0;
     for (Case& c : cases) {
         std::sort(c.ms.begin(), c.ms.end());
         const double median = c.ms[c.ms.size() / 2];
         if (f16_ms == 0) f16_ms = median;
-        fmt::print("{:<10} {:8.3f} ms  (best {:.3f})  {:.2f} of f16's time  {} bytes a token\n", c.name, median, c.ms.front(), median / f16_ms,
+        fmt::print("{:<10} {:8.3f} ms  (best {:.3f})  {:.2f} of f16's time  {} bytes a token\n",
+                   c.name, median, c.ms.front(), median / f16_ms,
                    c.kv->shape().page_bytes() / shared::kPageTokens);
     }
     return 0;

@@ -1,11 +1,11 @@
 // The engine with the bundled model: what requests are promised, whatever else runs.
-#include "daemon/engine/engine.hpp"
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+
+#include "daemon/engine/engine.hpp"
 
 using namespace kvasir;
 
@@ -78,7 +78,8 @@ std::shared_ptr<Collector> run(GenerationRequest request) {
 }
 
 constexpr std::string_view kOpening =
-    "Once upon a time there was a king who had three daughters, and the youngest was so fair that the sun himself, who has seen "
+    "Once upon a time there was a king who had three daughters, and the youngest was so fair that "
+    "the sun himself, who has seen "
     "so much, wondered each time he shone over her.";
 
 }  // namespace
@@ -92,7 +93,10 @@ BOOST_AUTO_TEST_CASE(a_seed_gives_the_same_text_alone_in_company_and_on_cached_p
     std::vector<std::shared_ptr<Collector>> sinks;
     for (std::uint64_t i = 0; i < 9; ++i) {
         sinks.push_back(std::make_shared<Collector>());
-        engine().submit(story(i == 5 ? kOpening : kOpening.substr(0, 20 + 9 * i), 40, i == 5 ? 11 : i), sinks.back()).value();
+        engine()
+            .submit(story(i == 5 ? kOpening : kOpening.substr(0, 20 + 9 * i), 40, i == 5 ? 11 : i),
+                    sinks.back())
+            .value();
     }
     for (const auto& sink : sinks) sink->wait();
     BOOST_TEST(sinks[5]->text == alone->text);
@@ -156,7 +160,9 @@ BOOST_AUTO_TEST_CASE(generation_ends_with_the_context) {
 }
 
 BOOST_AUTO_TEST_CASE(requests_that_cannot_run_are_refused_by_name) {
-    const auto refused = [](GenerationRequest r) { return engine().submit(std::move(r), std::make_shared<Collector>()).error(); };
+    const auto refused = [](GenerationRequest r) {
+        return engine().submit(std::move(r), std::make_shared<Collector>()).error();
+    };
     GenerationRequest empty = story(kOpening, 1, 1);
     empty.prompt.clear();
     BOOST_TEST((refused(empty).code == ErrorCode::invalid_argument));

@@ -104,8 +104,8 @@ BOOST_DATA_TEST_CASE(a_wrong_call_says_what_is_wrong, data::make(kWrong), c) {
 
 BOOST_AUTO_TEST_CASE(token_files_are_checked) {
     const auto arguments = with(kLogits, {"--positions", "0"});
-    for (const char* wrong : {"[]", "{}", "7", "null", "{\"tokens\": 3}", "[1, \"2\"]",
-                                     "[1, -1]", "[1.5]", "[4294967296]", "[1,", ""}) {
+    for (const char* wrong : {"[]", "{}", "7", "null", "{\"tokens\": 3}", "[1, \"2\"]", "[1, -1]",
+                              "[1.5]", "[4294967296]", "[1,", ""}) {
         check_said(call(arguments, wrong), 1, {});
     }
     check_said(call(arguments, "[1, 512]"), 2, {"token 512", "512"});

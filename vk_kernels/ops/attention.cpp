@@ -16,11 +16,13 @@ constexpr std::uint32_t kMaxRows = 4;  // query rows a workgroup keeps in regist
 
 }  // namespace
 
-Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale)
+Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_format,
+                     float score_scale)
     : device_(&device), heads_(heads), open_format_(open_format), score_scale_(score_scale) {
     const DeviceLimits& limits = device.limits();
-    shuffle_ = limits.has_fixed_subgroup &&
-               (limits.subgroup_size == 8 || limits.subgroup_size == 16 || limits.subgroup_size == 32);
+    shuffle_ =
+        limits.has_fixed_subgroup &&
+        (limits.subgroup_size == 8 || limits.subgroup_size == 16 || limits.subgroup_size == 32);
     lanes_ = shuffle_ ? limits.subgroup_size : shared::kPageTokens;
     heads_per_group_ = std::min(heads.n_heads / heads.n_kv_heads, kMaxRows);
     tile_tokens_ = kMaxRows / heads_per_group_;
@@ -34,14 +36,15 @@ Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
     TexelBindings texels;
     if (shuffle_ && device_->limits().is_cpu) {
         spirv = attention_paged_cpu_spv;
-        texels.words = 1U << shared::kAttentionQ | 1U << shared::kAttentionOpen | 0xfU << shared::kAttentionPages0;
+        texels.words = 1U << shared::kAttentionQ | 1U << shared::kAttentionOpen |
+                       0xfU << shared::kAttentionPages0;
     } else if (shuffle_) {
         spirv = attention_paged_shuffle_spv;
     }
     const auto create = [&](std::uint32_t tokens) {
         return AttentionKernel::create(*device_, "attention_paged", spirv,
-                                       {lanes_, heads_.head_dim, heads_per_group_, tokens, formats.keys, formats.values,
-                                        open_format_, n_slabs},
+                                       {lanes_, heads_.head_dim, heads_per_group_, tokens,
+                                        formats.keys, formats.values, open_format_, n_slabs},
                                        texels);
     };
     Variants variants;
@@ -49,7 +52,8 @@ Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
     KVASIR_TRY(variants.many, create(tile_tokens_));
     kernels_.emplace(key, std::move(variants));
     if (kernels_.size() == 1) {
-        KVASIR_TRY(merge_, MergeKernel::create(*device_, "attention_merge", attention_merge_spv, {heads_.head_dim, kMergeThreads}));
+        KVASIR_TRY(merge_, MergeKernel::create(*device_, "attention_merge", attention_merge_spv,
+                                               {heads_.head_dim, kMergeThreads}));
     }
     return {};
 }
@@ -64,10 +68,11 @@ std::uint32_t Attention::splits_apart(std::uint32_t n_tiles, std::uint32_t most_
     return n_tiles * heads_.n_kv_heads < kEnoughWorkgroups ? most_splits : 0;
 }
 
-void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work, const Slice& partials,
-                       const Slice& out) const {
+void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
+                       const Slice& partials, const Slice& out) const {
     const auto found = kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs});
-    KVASIR_CHECK(found != kernels_.end(), "attention: formats are prepared before they are recorded");
+    KVASIR_CHECK(found != kernels_.end(),
+                 "attention: formats are prepared before they are recorded");
     const AttentionKernel& kernel = work.single_tokens ? found->second.single : found->second.many;
     const std::uint32_t n_rep = heads_.n_heads / heads_.n_kv_heads;
     const std::uint32_t chunks = (n_rep + heads_per_group_ - 1) / heads_per_group_;
@@ -76,12 +81,18 @@ void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, co
                                      .pages_per_slab = kv.pages_per_slab,
                                      .max_splits = work.max_splits,
                                      .score_scale = score_scale_};
-    kernel.record(recorder, {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0], kv.slabs[1], kv.slabs[2], kv.slabs[3]},
-                  push, {.x = work.n_tiles, .y = heads_.n_kv_heads * chunks, .z = std::max(work.max_splits, 1U)});
+    kernel.record(
+        recorder,
+        {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0], kv.slabs[1], kv.slabs[2],
+         kv.slabs[3]},
+        push,
+        {.x = work.n_tiles, .y = heads_.n_kv_heads * chunks, .z = std::max(work.max_splits, 1U)});
     if (work.max_splits == 0) return;
-    const shared::AttentionMergePush merge{.n_rows = work.n_rows, .n_heads = heads_.n_heads, .max_splits = work.max_splits};
+    const shared::AttentionMergePush merge{
+        .n_rows = work.n_rows, .n_heads = heads_.n_heads, .max_splits = work.max_splits};
     const std::uint32_t n = work.n_rows * heads_.n_heads * heads_.head_dim;
-    merge_.record(recorder, {work.merge_rows, partials, out}, merge, {.x = (n + kMergeThreads - 1) / kMergeThreads});
+    merge_.record(recorder, {work.merge_rows, partials, out}, merge,
+                  {.x = (n + kMergeThreads - 1) / kMergeThreads});
 }
 
 }  // namespace kvasir::gpu

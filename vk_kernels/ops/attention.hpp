@@ -15,12 +15,13 @@ class Attention {
 public:
     /// One step's work, built by the host: see shared/attention_paged.h.
     struct Work {
-        Slice tiles;               // (n_tiles) AttentionTile
+        Slice tiles;  // (n_tiles) AttentionTile
         std::uint32_t n_tiles = 0;
-        bool single_tokens = true; // every tile is one token
-        Slice table;               // page ids
-        std::uint32_t max_splits = 0;  // 0: workgroups walk all splits; else the most splits of any tile
-        Slice merge_rows;          // (n_rows, 2) uint: row, splits; with max_splits
+        bool single_tokens = true;  // every tile is one token
+        Slice table;                // page ids
+        std::uint32_t max_splits =
+            0;             // 0: workgroups walk all splits; else the most splits of any tile
+        Slice merge_rows;  // (n_rows, 2) uint: row, splits; with max_splits
         std::uint32_t n_rows = 0;
     };
 
@@ -33,8 +34,8 @@ public:
     /// Whether splits are better computed apart: a GPU that would have idle cores otherwise.
     std::uint32_t splits_apart(std::uint32_t n_tiles, std::uint32_t most_splits) const;
     /// q, out: (n_rows, n_heads * head_dim) f32. REQUIRES: prepare of the layer's formats.
-    void record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work, const Slice& partials,
-                const Slice& out) const;
+    void record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
+                const Slice& partials, const Slice& out) const;
 
 private:
     using AttentionKernel = Kernel<shared::AttentionPush, 10, 8>;

@@ -10,7 +10,8 @@ constexpr std::uint32_t kThreads = 64;
 
 Result<> Embed::prepare(std::uint32_t format) {
     if (kernels_.contains(format)) return {};
-    KVASIR_TRY(EmbedKernel kernel, EmbedKernel::create(*device_, "embed", embed_spv, {format, kThreads}));
+    KVASIR_TRY(EmbedKernel kernel,
+               EmbedKernel::create(*device_, "embed", embed_spv, {format, kThreads}));
     kernels_.emplace(format, std::move(kernel));
     return {};
 }
@@ -26,7 +27,8 @@ void Embed::record(Recorder& recorder, const Matrix& table, const Slice& tokens,
                                      .first_row = part.first_row,
                                      .n_rows = part.n_rows,
                                      .scales_offset = part.scales_offset};
-        found->second.record(recorder, {part.buffer.slice(), tokens, y}, push, {.x = (n + kThreads - 1) / kThreads});
+        found->second.record(recorder, {part.buffer.slice(), tokens, y}, push,
+                             {.x = (n + kThreads - 1) / kThreads});
     }
 }
 

@@ -14,7 +14,8 @@ public:
     explicit Embed(Device& device) : device_(&device) {}
     Result<> prepare(std::uint32_t format);
     /// tokens: (n_tokens) uint, each below table.n_rows. y: (n_tokens, n_cols) f32.
-    void record(Recorder& recorder, const Matrix& table, const Slice& tokens, const Slice& y, std::uint32_t n_tokens) const;
+    void record(Recorder& recorder, const Matrix& table, const Slice& tokens, const Slice& y,
+                std::uint32_t n_tokens) const;
 
 private:
     using EmbedKernel = Kernel<shared::EmbedPush, 3, 2>;

@@ -17,8 +17,8 @@ bool is_cpu_tile(const DeviceLimits& limits) {
     return limits.is_cpu && limits.has_fixed_subgroup && limits.subgroup_size == 8;
 }
 
-/// On a CPU device loads cost: one subgroup, four rows a lane sharing every activation. On a GPU lanes take different
-/// segments of K, so that a mat-vec has enough of them. Same bits either way.
+/// On a CPU device loads cost: one subgroup, four rows a lane sharing every activation. On a GPU
+/// lanes take different segments of K, so that a mat-vec has enough of them. Same bits either way.
 TileShape tile_shape(const DeviceLimits& limits, const MatMulKind& kind) {
     if (is_cpu_tile(limits)) return {8, 1, 4};
     return kind.epilogue == shared::kEpilogueSiluMul ? TileShape{16, 8, 2} : TileShape{32, 4, 1};
@@ -31,15 +31,18 @@ Result<> MatMul::prepare(const MatMulKind& kind) {
     const TileShape shape = tile_shape(device_->limits(), kind);
     const bool on_cpu = is_cpu_tile(device_->limits());
     const std::span<const std::uint32_t> spirv =
-        on_cpu ? std::span<const std::uint32_t>(mat_mul_cpu_spv) : std::span<const std::uint32_t>(mat_mul_spv);
-    constexpr std::uint32_t kTexels = 1U << shared::kMatMulWeights | 1U << shared::kMatMulX | 1U << shared::kMatMulNorm;
+        on_cpu ? std::span<const std::uint32_t>(mat_mul_cpu_spv)
+               : std::span<const std::uint32_t>(mat_mul_spv);
+    constexpr std::uint32_t kTexels =
+        1U << shared::kMatMulWeights | 1U << shared::kMatMulX | 1U << shared::kMatMulNorm;
     std::array<MatMulKernel, kTokenTiles.size()> kernels;
     for (std::size_t i = 0; i < kTokenTiles.size(); ++i) {
-        KVASIR_TRY(kernels[i], MatMulKernel::create(*device_, "mat_mul", spirv,
-                                                    {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows, kTokenTiles[i],
-                                                     kind.epilogue, kind.norm ? 1U : 0U, kind.bias ? 1U : 0U,
-                                                     shape.row_lanes * shape.seg_lanes},
-                                                    {.quads = on_cpu ? kTexels : 0U}));
+        KVASIR_TRY(kernels[i],
+                   MatMulKernel::create(*device_, "mat_mul", spirv,
+                                        {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows,
+                                         kTokenTiles[i], kind.epilogue, kind.norm ? 1U : 0U,
+                                         kind.bias ? 1U : 0U, shape.row_lanes * shape.seg_lanes},
+                                        {.quads = on_cpu ? kTexels : 0U}));
     }
     kernels_.emplace(kind, std::move(kernels));
     return {};
@@ -47,24 +50,28 @@ Result<> MatMul::prepare(const MatMulKind& kind) {
 
 void MatMul::record(Recorder& recorder, const Args& args) const {
     const Matrix& w = *args.weights;
-    const auto found = kernels_.find({w.format, args.epilogue, args.norm != nullptr, args.bias != nullptr});
+    const auto found =
+        kernels_.find({w.format, args.epilogue, args.norm != nullptr, args.bias != nullptr});
     KVASIR_CHECK(found != kernels_.end(), "mat_mul: a kind is prepared before it is recorded");
     std::size_t tile = 0;
     while (tile + 1 < kTokenTiles.size() && kTokenTiles[tile] < args.n_tokens) ++tile;
     const bool halves = args.epilogue == shared::kEpilogueSiluMul;
     for (const Matrix::Part& part : w.parts) {
-        const shared::MatMulPush push{.n_cols = w.n_cols,
-                                      .n_rows = part.n_rows,
-                                      .n_tokens = args.n_tokens,
-                                      .y_stride = args.y_stride,
-                                      .y_first = args.y_first + (halves ? part.first_row / 2 : part.first_row),
-                                      .scales_offset = part.scales_offset,
-                                      .norm_eps = args.norm_eps};
+        const shared::MatMulPush push{
+            .n_cols = w.n_cols,
+            .n_rows = part.n_rows,
+            .n_tokens = args.n_tokens,
+            .y_stride = args.y_stride,
+            .y_first = args.y_first + (halves ? part.first_row / 2 : part.first_row),
+            .scales_offset = part.scales_offset,
+            .norm_eps = args.norm_eps};
         const Slice weights = part.buffer.slice();
         // Buffers a kind does not read are bound to something that is there.
         const Slice norm = args.norm != nullptr ? args.norm->slice() : weights;
-        const Slice bias = args.bias != nullptr ? args.bias->buffer.slice(std::uint64_t{part.first_row} * 4, std::uint64_t{part.n_rows} * 4)
-                                                : weights;
+        const Slice bias = args.bias != nullptr
+                               ? args.bias->buffer.slice(std::uint64_t{part.first_row} * 4,
+                                                         std::uint64_t{part.n_rows} * 4)
+                               : weights;
         const GridSize grid{.x = (part.n_rows + shared::kRowTile - 1) / shared::kRowTile,
                             .y = (args.n_tokens + kTokenTiles[tile] - 1) / kTokenTiles[tile]};
         found->second[tile].record(recorder, {weights, args.x, args.y, norm, bias}, push, grid);

@@ -1,4 +1,5 @@
-// mat_mul: a weight matrix times the activations of a batch; fused norm on the way in, residual or SwiGLU on the way out.
+// mat_mul: a weight matrix times the activations of a batch; fused norm on the way in, residual or
+// SwiGLU on the way out.
 #pragma once
 
 #include <array>
@@ -28,16 +29,17 @@ public:
         Slice x;                          // (n_tokens, n_cols) f32
         Slice y;                          // (n_tokens, y_stride) f32
         std::uint32_t n_tokens = 0;
-        std::uint32_t y_stride = 0;       // elements
-        std::uint32_t y_first = 0;        // first column written
+        std::uint32_t y_stride = 0;  // elements
+        std::uint32_t y_first = 0;   // first column written
         std::uint32_t epilogue = shared::kEpilogueStore;
-        const Vector* norm = nullptr;     // (n_cols): rms_norm(x) in x's place
+        const Vector* norm = nullptr;  // (n_cols): rms_norm(x) in x's place
         float norm_eps = 0;
-        const Vector* bias = nullptr;     // (n_rows)
+        const Vector* bias = nullptr;  // (n_rows)
     };
 
     explicit MatMul(Device& device) : device_(&device) {}
-    /// Compiles the pipelines of a kind, one a token tile. Slow; at load. Errors: as Kernel::create.
+    /// Compiles the pipelines of a kind, one a token tile. Slow; at load. Errors: as
+    /// Kernel::create.
     Result<> prepare(const MatMulKind& kind);
     /// REQUIRES: prepare of this kind.
     void record(Recorder& recorder, const Args& args) const;

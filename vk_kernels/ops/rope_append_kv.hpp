@@ -20,11 +20,13 @@ struct RopeShape {
 
 class RopeAppendKv {
 public:
-    static Result<RopeAppendKv> create(Device& device, const HeadShape& heads, const RopeShape& rope, std::uint32_t open_format);
-    /// qkv: (n_tokens, (n_heads + 2 n_kv_heads) * head_dim); table: (n_tokens, n_rot / 2, 2) cos and sin;
-    /// slots: (n_tokens) uint, open slot * 32 + token in page; q: (n_tokens, n_heads * head_dim).
-    void record(Recorder& recorder, const Slice& qkv, const Slice& table, const Slice& slots, const Slice& q,
-                const KvLayer& kv, std::uint32_t n_tokens) const;
+    static Result<RopeAppendKv> create(Device& device, const HeadShape& heads,
+                                       const RopeShape& rope, std::uint32_t open_format);
+    /// qkv: (n_tokens, (n_heads + 2 n_kv_heads) * head_dim); table: (n_tokens, n_rot / 2, 2) cos
+    /// and sin; slots: (n_tokens) uint, open slot * 32 + token in page; q: (n_tokens, n_heads *
+    /// head_dim).
+    void record(Recorder& recorder, const Slice& qkv, const Slice& table, const Slice& slots,
+                const Slice& q, const KvLayer& kv, std::uint32_t n_tokens) const;
 
 private:
     using RopeKernel = Kernel<shared::RopeAppendKvPush, 5, 4>;

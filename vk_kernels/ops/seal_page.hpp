@@ -12,13 +12,18 @@ namespace kvasir::gpu {
 
 class SealPage {
 public:
-    SealPage(Device& device, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t open_format)
-        : device_(&device), n_kv_heads_(n_kv_heads), head_dim_(head_dim), open_format_(open_format) {}
+    SealPage(Device& device, std::uint32_t n_kv_heads, std::uint32_t head_dim,
+             std::uint32_t open_format)
+        : device_(&device),
+          n_kv_heads_(n_kv_heads),
+          head_dim_(head_dim),
+          open_format_(open_format) {}
     Result<> prepare(const KvFormats& formats);
-    /// jobs: (n_jobs, 2) uint: open slot, page id; status: (n_jobs) uint, set to 1 for a page with a NaN or infinity.
-    /// slabs: bit s set where a job's page lies in slab s. REQUIRES: prepare of the layer's formats.
-    void record(Recorder& recorder, const Slice& jobs, const Slice& status, const KvLayer& kv, std::uint32_t n_jobs,
-                std::uint32_t slabs) const;
+    /// jobs: (n_jobs, 2) uint: open slot, page id; status: (n_jobs) uint, set to 1 for a page with
+    /// a NaN or infinity. slabs: bit s set where a job's page lies in slab s. REQUIRES: prepare of
+    /// the layer's formats.
+    void record(Recorder& recorder, const Slice& jobs, const Slice& status, const KvLayer& kv,
+                std::uint32_t n_jobs, std::uint32_t slabs) const;
 
 private:
     using SealKernel = Kernel<shared::SealPagePush, 4, 5>;

@@ -6,6 +6,7 @@
 namespace kvasir {
 
 Architecture llama_architecture();  // llama.cpp
-Architecture qwen2_architecture();  // llama.cpp: the same op order with biases on q, k, v and the other kind of rope pairs
+Architecture qwen2_architecture();  // llama.cpp: the same op order with biases on q, k, v and the
+                                    // other kind of rope pairs
 
 }  // namespace kvasir

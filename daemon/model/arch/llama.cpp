@@ -1,7 +1,6 @@
-// Llama and what shares its op order: RMSNorm, grouped-query attention with RoPE, SwiGLU. Optional weights skip an op;
-// nothing reorders ops.
+// Llama and what shares its op order: RMSNorm, grouped-query attention with RoPE, SwiGLU. Optional
+// weights skip an op; nothing reorders ops.
 #include <fmt/format.h>
-
 #include <optional>
 
 #include "daemon/model/arch/architectures.hpp"
@@ -35,13 +34,19 @@ Result<LlamaLayer> load_layer(TensorLoader& loader, const ModelShape& s, std::ui
     const std::uint32_t kv_dim = s.heads.n_kv_heads * s.heads.head_dim;
     LlamaLayer layer;
     KVASIR_TRY(layer.attn_norm, loader.vector(name("attn_norm.weight"), s.dim));
-    KVASIR_TRY(layer.qkv, loader.stacked({{name("attn_q.weight"), q_dim}, {name("attn_k.weight"), kv_dim}, {name("attn_v.weight"), kv_dim}}, s.dim));
+    KVASIR_TRY(layer.qkv, loader.stacked({{name("attn_q.weight"), q_dim},
+                                          {name("attn_k.weight"), kv_dim},
+                                          {name("attn_v.weight"), kv_dim}},
+                                         s.dim));
     if (loader.has(name("attn_q.bias"))) {
-        KVASIR_TRY(layer.qkv_bias, loader.stacked_vector({{name("attn_q.bias"), q_dim}, {name("attn_k.bias"), kv_dim}, {name("attn_v.bias"), kv_dim}}));
+        KVASIR_TRY(layer.qkv_bias, loader.stacked_vector({{name("attn_q.bias"), q_dim},
+                                                          {name("attn_k.bias"), kv_dim},
+                                                          {name("attn_v.bias"), kv_dim}}));
     }
     KVASIR_TRY(layer.wo, loader.matrix(name("attn_output.weight"), s.dim, q_dim));
     KVASIR_TRY(layer.ffn_norm, loader.vector(name("ffn_norm.weight"), s.dim));
-    KVASIR_TRY(layer.gate_up, loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"), s.ffn_dim, s.dim));
+    KVASIR_TRY(layer.gate_up,
+               loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"), s.ffn_dim, s.dim));
     KVASIR_TRY(layer.down, loader.matrix(name("ffn_down.weight"), s.dim, s.ffn_dim));
     return layer;
 }
@@ -64,21 +69,26 @@ Result<LlamaWeights> load_weights(TensorLoader& loader, const ModelShape& s) {
 
 class LlamaDecoder : public Decoder {
 public:
-    LlamaDecoder(ModelShape shape, LlamaWeights weights) : s_(std::move(shape)), weights_(std::move(weights)) {}
+    LlamaDecoder(ModelShape shape, LlamaWeights weights)
+        : s_(std::move(shape)), weights_(std::move(weights)) {}
 
     Result<> prepare(Ops& ops) const {
         KVASIR_TRY_VOID(ops.embed.prepare(weights_.embedding.format));
         for (const LlamaLayer& w : weights_.layers) {
-            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.qkv.format, shared::kEpilogueStore, true, w.qkv_bias.has_value()}));
+            KVASIR_TRY_VOID(ops.mat_mul.prepare(
+                {w.qkv.format, shared::kEpilogueStore, true, w.qkv_bias.has_value()}));
             KVASIR_TRY_VOID(ops.mat_mul.prepare({w.wo.format, shared::kEpilogueAdd, false, false}));
-            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.gate_up.format, shared::kEpilogueSiluMul, true, false}));
-            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.down.format, shared::kEpilogueAdd, false, false}));
+            KVASIR_TRY_VOID(
+                ops.mat_mul.prepare({w.gate_up.format, shared::kEpilogueSiluMul, true, false}));
+            KVASIR_TRY_VOID(
+                ops.mat_mul.prepare({w.down.format, shared::kEpilogueAdd, false, false}));
         }
         return ops.mat_mul.prepare({output().format, shared::kEpilogueStore, true, false});
     }
 
     void record(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c) const override {
-        c.ops.embed.record(rec, weights_.embedding, batch.tokens, c.activations.x.slice(), batch.n_tokens);
+        c.ops.embed.record(rec, weights_.embedding, batch.tokens, c.activations.x.slice(),
+                           batch.n_tokens);
         for (std::uint32_t i = 0; i < s_.n_layers; ++i) {
             record_attention(rec, batch, weights_.layers[i], c.kv.layer(i), c);
             record_feed_forward(rec, batch, weights_.layers[i], c);
@@ -87,28 +97,56 @@ public:
     }
 
 private:
-    const gpu::Matrix& output() const { return weights_.output ? *weights_.output : weights_.embedding; }
+    const gpu::Matrix& output() const {
+        return weights_.output ? *weights_.output : weights_.embedding;
+    }
 
-    void record_attention(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w, const gpu::KvLayer& kv, const DecoderContext& c) const {
+    void record_attention(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w,
+                          const gpu::KvLayer& kv, const DecoderContext& c) const {
         const Activations& a = c.activations;
         const std::uint32_t n = batch.n_tokens;
-        c.ops.mat_mul.record(rec, {.weights = &w.qkv, .x = a.x.slice(), .y = a.qkv.slice(), .n_tokens = n, .y_stride = w.qkv.n_rows,
-                                   .norm = &w.attn_norm, .norm_eps = s_.norm_eps, .bias = w.qkv_bias ? &*w.qkv_bias : nullptr});
-        c.ops.rope_append_kv.record(rec, a.qkv.slice(), batch.rope, batch.slots, a.q.slice(), kv, n);
-        if (batch.n_sealed > 0) {  // before attention: later pages' queries of this very step read the sealed page
-            c.ops.seal_page.record(rec, batch.seal_jobs, batch.seal_status, kv, batch.n_sealed, batch.sealed_slabs);
+        c.ops.mat_mul.record(rec, {.weights = &w.qkv,
+                                   .x = a.x.slice(),
+                                   .y = a.qkv.slice(),
+                                   .n_tokens = n,
+                                   .y_stride = w.qkv.n_rows,
+                                   .norm = &w.attn_norm,
+                                   .norm_eps = s_.norm_eps,
+                                   .bias = w.qkv_bias ? &*w.qkv_bias : nullptr});
+        c.ops.rope_append_kv.record(rec, a.qkv.slice(), batch.rope, batch.slots, a.q.slice(), kv,
+                                    n);
+        if (batch.n_sealed >
+            0) {  // before attention: later pages' queries of this very step read the sealed page
+            c.ops.seal_page.record(rec, batch.seal_jobs, batch.seal_status, kv, batch.n_sealed,
+                                   batch.sealed_slabs);
         }
-        c.ops.attention.record(rec, a.q.slice(), kv, batch.attention, a.partials.slice(), a.attn.slice());
-        c.ops.mat_mul.record(rec, {.weights = &w.wo, .x = a.attn.slice(), .y = a.x.slice(), .n_tokens = n, .y_stride = s_.dim,
+        c.ops.attention.record(rec, a.q.slice(), kv, batch.attention, a.partials.slice(),
+                               a.attn.slice());
+        c.ops.mat_mul.record(rec, {.weights = &w.wo,
+                                   .x = a.attn.slice(),
+                                   .y = a.x.slice(),
+                                   .n_tokens = n,
+                                   .y_stride = s_.dim,
                                    .epilogue = shared::kEpilogueAdd});
     }
 
-    void record_feed_forward(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w, const DecoderContext& c) const {
+    void record_feed_forward(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w,
+                             const DecoderContext& c) const {
         const Activations& a = c.activations;
-        c.ops.mat_mul.record(rec, {.weights = &w.gate_up, .x = a.x.slice(), .y = a.hidden.slice(), .n_tokens = batch.n_tokens,
-                                   .y_stride = s_.ffn_dim, .epilogue = shared::kEpilogueSiluMul, .norm = &w.ffn_norm, .norm_eps = s_.norm_eps});
-        c.ops.mat_mul.record(rec, {.weights = &w.down, .x = a.hidden.slice(), .y = a.x.slice(), .n_tokens = batch.n_tokens,
-                                   .y_stride = s_.dim, .epilogue = shared::kEpilogueAdd});
+        c.ops.mat_mul.record(rec, {.weights = &w.gate_up,
+                                   .x = a.x.slice(),
+                                   .y = a.hidden.slice(),
+                                   .n_tokens = batch.n_tokens,
+                                   .y_stride = s_.ffn_dim,
+                                   .epilogue = shared::kEpilogueSiluMul,
+                                   .norm = &w.ffn_norm,
+                                   .norm_eps = s_.norm_eps});
+        c.ops.mat_mul.record(rec, {.weights = &w.down,
+                                   .x = a.hidden.slice(),
+                                   .y = a.x.slice(),
+                                   .n_tokens = batch.n_tokens,
+                                   .y_stride = s_.dim,
+                                   .epilogue = shared::kEpilogueAdd});
     }
 
     void record_logits(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c) const {
@@ -118,24 +156,32 @@ private:
         const std::uint64_t row_bytes = std::uint64_t{s_.dim} * 4;
         const bool all = n == batch.n_tokens;
         for (std::uint32_t i = 0; !all && i < n; ++i) {
-            rec.copy(a.x.slice(batch.logit_rows[i] * row_bytes, row_bytes), a.out_x.slice(i * row_bytes, row_bytes));
+            rec.copy(a.x.slice(batch.logit_rows[i] * row_bytes, row_bytes),
+                     a.out_x.slice(i * row_bytes, row_bytes));
         }
-        c.ops.mat_mul.record(rec, {.weights = &output(), .x = all ? a.x.slice() : a.out_x.slice(), .y = a.logits.slice(), .n_tokens = n,
-                                   .y_stride = s_.n_vocab, .norm = &weights_.output_norm, .norm_eps = s_.norm_eps});
+        c.ops.mat_mul.record(rec, {.weights = &output(),
+                                   .x = all ? a.x.slice() : a.out_x.slice(),
+                                   .y = a.logits.slice(),
+                                   .n_tokens = n,
+                                   .y_stride = s_.n_vocab,
+                                   .norm = &weights_.output_norm,
+                                   .norm_eps = s_.norm_eps});
     }
 
     ModelShape s_;
     LlamaWeights weights_;
 };
 
-Result<std::unique_ptr<Decoder>> load_llama(TensorLoader& loader, const ModelShape& shape, Ops& ops) {
+Result<std::unique_ptr<Decoder>> load_llama(TensorLoader& loader, const ModelShape& shape,
+                                            Ops& ops) {
     KVASIR_TRY(LlamaWeights weights, load_weights(loader, shape));
     auto decoder = std::make_unique<LlamaDecoder>(shape, std::move(weights));
     KVASIR_TRY_VOID(decoder->prepare(ops));
     return std::unique_ptr<Decoder>(std::move(decoder));
 }
 
-// GGUF stores llama's queries and keys permuted for neighbouring pairs; the families below keep their halves.
+// GGUF stores llama's queries and keys permuted for neighbouring pairs; the families below keep
+// their halves.
 Result<ModelShape> read_llama_shape(const GgufFile& file, std::string_view architecture) {
     return read_common_shape(file, architecture, {.rope_interleaved = true});
 }
@@ -146,7 +192,11 @@ Result<ModelShape> read_qwen2_shape(const GgufFile& file, std::string_view archi
 
 }  // namespace
 
-Architecture llama_architecture() { return {"llama", read_llama_shape, load_llama}; }
-Architecture qwen2_architecture() { return {"qwen2", read_qwen2_shape, load_llama}; }
+Architecture llama_architecture() {
+    return {"llama", read_llama_shape, load_llama};
+}
+Architecture qwen2_architecture() {
+    return {"qwen2", read_qwen2_shape, load_llama};
+}
 
 }  // namespace kvasir
