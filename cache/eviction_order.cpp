@@ -11,29 +11,35 @@ EvictionOrder::EvictionOrder(std::uint32_t max_ids) : entries_(max_ids) {
 }
 
 EvictionOrder::~EvictionOrder() {
-    for (Tree& tree : trees_) tree.clear();
+    for (Trees& trees : trees_)
+        for (Tree& tree : trees) tree.clear();
 }
 
-void EvictionOrder::insert(std::uint32_t id, EvictionRank rank, std::uint32_t retention_class) {
+void EvictionOrder::insert(std::uint32_t id, EvictionRank rank, std::uint32_t retention_class,
+                           Standing standing) {
     KVASIR_CHECK(id < entries_.size() && !contains(id), "an id is in the order once");
     Entry& entry = entries_[id];
     entry.rank = rank;
-    entry.retention_class = retention_class;
-    trees_[retention_class].insert(entry);
-    ++n_ids_;
+    entry.retention_class = static_cast<std::uint8_t>(retention_class);
+    entry.standing = standing;
+    const auto s = static_cast<std::size_t>(standing);
+    trees_[s][retention_class].insert(entry);
+    ++n_ids_[s];
 }
 
 void EvictionOrder::erase(std::uint32_t id) {
     KVASIR_CHECK(id < entries_.size() && contains(id), "only what is in the order is taken out");
     Entry& entry = entries_[id];
-    Tree& tree = trees_[entry.retention_class];
+    const auto s = static_cast<std::size_t>(entry.standing);
+    Tree& tree = trees_[s][entry.retention_class];
     tree.erase(tree.iterator_to(entry));
-    --n_ids_;
+    --n_ids_[s];
 }
 
 std::uint32_t EvictionOrder::pop_first() {
-    KVASIR_CHECK(!trees_[0].empty(), "an empty order has no first");
-    const std::uint32_t id = trees_[0].begin()->id;
+    Tree& tree = first_trees()[0];
+    KVASIR_CHECK(!tree.empty(), "an empty order has no first");
+    const std::uint32_t id = tree.begin()->id;
     erase(id);
     return id;
 }
@@ -54,12 +60,13 @@ const EvictionOrder::Entry* EvictionOrder::least_of(const Tree& tree, const Valu
 }
 
 std::uint32_t EvictionOrder::pop_least_valued(const KeepValues& values, std::uint64_t use_clock) {
+    const Trees& trees = first_trees();
     const Entry* least = nullptr;
     double least_value = 0;
     for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
-        if (trees_[c].empty()) continue;
+        if (trees[c].empty()) continue;
         for (const ValueSegment& segment : values.segments[c]) {
-            const Entry* entry = least_of(trees_[c], segment, use_clock);
+            const Entry* entry = least_of(trees[c], segment, use_clock);
             if (entry == nullptr) continue;
             const double value = values.of(c, use_clock - entry->rank.age_key);
             if (least == nullptr || value < least_value ||
@@ -76,19 +83,24 @@ std::uint32_t EvictionOrder::pop_least_valued(const KeepValues& values, std::uin
 }
 
 void EvictionOrder::check_invariants() const {
-    std::uint32_t n_ids = 0;
-    for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
-        const Entry* previous = nullptr;
-        for (const Entry& entry : trees_[c]) {
-            KVASIR_CHECK(entry.retention_class == c, "an id lies in its class's tree");
-            KVASIR_CHECK(previous == nullptr || Before()(*previous, entry), "ids are in order");
-            previous = &entry;
-            ++n_ids;
+    for (std::size_t s = 0; s < trees_.size(); ++s) {
+        std::uint32_t n_ids = 0;
+        for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
+            const Entry* previous = nullptr;
+            for (const Entry& entry : trees_[s][c]) {
+                KVASIR_CHECK(entry.retention_class == c &&
+                                 entry.standing == Standing{static_cast<std::uint8_t>(s)},
+                             "an id lies in its class's tree");
+                KVASIR_CHECK(previous == nullptr || Before()(*previous, entry), "ids are in order");
+                previous = &entry;
+                ++n_ids;
+            }
         }
+        KVASIR_CHECK(n_ids == n_ids_[s], "the count of ids is right");
     }
     std::uint32_t n_linked = 0;
     for (const Entry& entry : entries_) n_linked += entry.is_linked() ? 1 : 0;
-    KVASIR_CHECK(n_ids == n_ids_ && n_linked == n_ids_, "the count of ids is right");
+    KVASIR_CHECK(n_linked == size(), "every id in the order is in a tree");
 }
 
 }  // namespace kvasir

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
+#include "cache/claims.hpp"
+#include "cache/drop_memory.hpp"
 #include "cache/page_pool.hpp"
 #include "cache/prefix_tree.hpp"
 #include "cache/retainer.hpp"
@@ -24,7 +27,8 @@ namespace kvasir {
 /// A page that a sequence has computed is its own until commit enters it in the tree; then anyone
 /// of the domain may lease it. Every entered page is kept, every kept page is in the tree. A page
 /// is leased by a sequence only together with all pages before it, so whatever is Cached can be
-/// evicted, leaves first: the queue holds exactly the Cached leaves. Reservations are promises on
+/// evicted, leaves first: the queue holds exactly the Cached leaves. Whatever is Cached is claimed
+/// (claims.hpp); a page whose last claim goes is freed at once. Reservations are promises on
 /// Free and Cached pages: n_reserved <= n_free + n_cached at every moment; that is why a step never
 /// fails for want of a page.
 ///
@@ -44,6 +48,17 @@ public:
     /// embeddings), but still enters its own.
     enum class Lookup : std::uint8_t { allowed, refused };
 
+    /// On whose behalf a sequence's pages stay when it ends. anonymously: anybody's of the domain,
+    /// while there is space. as_claimed: on that of the branches that were moved over them before.
+    enum class Keep : std::uint8_t { anonymously, as_claimed };
+
+    /// What became of the first page that a sequence had to compute though it could be reused.
+    enum class Miss : std::uint8_t { none, never_seen, expired, evicted };
+
+    struct Freed {
+        std::uint32_t n_pages = 0;
+    };
+
     struct Stats {
         std::uint32_t n_pages = 0;  // = n_free + n_cached + n_leased
         std::uint32_t n_free = 0;
@@ -51,11 +66,15 @@ public:
         std::uint32_t n_leased = 0;
         std::uint32_t n_reserved = 0;  // promised to running sequences, still Free or Cached
         std::uint32_t n_sequences = 0;
+        std::uint32_t n_held = 0;    // by a branch
+        std::uint32_t n_pinned = 0;  // leases of pinned branches, a page once a branch
         // Totals since construction.
         std::uint64_t n_hits = 0;    // sequences that began on cached pages
         std::uint64_t n_misses = 0;  // sequences that began without
         std::uint64_t n_evicted_for_space = 0;
         std::uint64_t n_evicted_by_request = 0;
+        std::uint64_t n_evicted_expired = 0;
+        std::uint64_t n_evicted_ended = 0;
         std::uint64_t n_duplicates =
             0;  // pages computed though another sequence was about to enter them
         std::uint64_t n_tokens_asked = 0;   // of all prompts
@@ -86,6 +105,32 @@ public:
     /// Evicts the domain's cached pages and what is remembered of them. O(nodes of all domains).
     std::uint32_t drop_domain(DomainId domain);
 
+    // ---- claims by name: see holders.hpp ----
+
+    BranchId open_branch() { return claims_.open(); }
+    /// The branch keeps the path to tip from now on; what nobody claims any more is freed.
+    Freed move_branch(BranchId branch, NodeId tip, DropReason reason = DropReason::ended);
+    /// As move_branch to nothing; the id is given back. Unpins it first.
+    Freed close_branch(BranchId branch, DropReason reason = DropReason::ended);
+    NodeId tip(BranchId branch) const { return claims_.tip(branch); }
+    /// The branch's pages are not evicted until unpin. At most half of all pages are pinned.
+    /// Errors: exhausted (they are promised to running sequences, or over half).
+    Result<> pin_branch(BranchId branch);
+    void unpin_branch(BranchId branch);
+
+    /// Anonymous claims on pages that nobody has used since are dropped. O(nodes log nodes).
+    Freed expire_anonymous(std::uint64_t used_before_ms);
+
+    const Claims& claims() const { return claims_; }
+    /// Pages in the tree of this domain. O(log domains).
+    std::uint32_t n_pages_of(DomainId domain) const;
+    /// Pages in the tree, and sequences that run. Domains without either are not listed.
+    struct DomainUse {
+        std::uint32_t n_pages = 0;
+        std::uint32_t n_sequences = 0;
+    };
+    const std::map<DomainId, DomainUse>& domains() const { return domains_; }
+
     Stats stats() const;
     const PageFacts& facts(NodeId node) const { return retainer_.facts(node); }
     const PrefixTree& tree() const { return tree_; }
@@ -97,14 +142,27 @@ private:
     PageLease lease_node(NodeId node);
     void unlease_node(NodeId node, PageLease lease);
     void recall(Sequence& sequence, std::span<const TokenId> prompt);
-    void evict(NodeId node);
+    Miss find_miss(const Sequence& sequence, std::span<const TokenId> prompt) const;
+    PathHash path_before(DomainId domain, NodeId parent) const;
+    void queue(NodeId node);
+    void evict(NodeId node, DropReason reason);
+    void forget_unused(DomainId domain) noexcept;
+    void drop_unclaimed(NodeId node, DropReason reason);
     PageLease take_reserved_page();
     void see_time(std::uint64_t now_ms);
 
     Options options_;
     PagePool pool_;
     PrefixTree tree_;
+    Claims claims_;
     Retainer retainer_;
+    DropMemory dropped_;
+    std::map<DomainId, DomainUse> domains_;
+    struct Pin {
+        std::vector<NodeId> nodes;  // deepest first
+        std::vector<PageLease> leases;
+    };
+    std::map<BranchId, Pin> pins_;
     std::uint64_t now_ms_ = 0;
     Stats stats_;  // n_reserved, n_sequences and the totals; the rest is the pool's
 };
@@ -130,6 +188,11 @@ public:
     /// The block table: page i holds tokens 32 i to 32 i + 31. Valid until the next non-const
     /// member.
     std::span<const PageId> pages() const { return pages_; }
+    /// The last page in the tree, kNoNode where none is. Valid while the sequence lives.
+    NodeId tip() const { return nodes_.empty() ? kNoNode : nodes_.back(); }
+    /// Of the prompt, when the sequence began.
+    Miss miss() const { return miss_; }
+    void keep(Keep keep) { keep_ = keep; }
 
     /// Takes pages from the reservation until the block table has page_index: the destination that
     /// a coming step seals into. REQUIRES: the page ends within max_tokens.
@@ -148,7 +211,7 @@ public:
     std::uint32_t extend_match(std::span<const TokenId> prompt, std::uint64_t now_ms);
 
     /// commit, then every lease and the rest of the reservation go back; what is entered stays
-    /// Cached.
+    /// Cached as keep says.
     void release(std::uint64_t now_ms);
     /// As release, but pages not yet committed are freed unseen: for a step that failed, or wrote a
     /// NaN.
@@ -165,6 +228,8 @@ private:
     std::uint32_t n_cached_tokens_ = 0;
     std::uint32_t n_reserved_ = 0;  // pages
     bool lookup_ = true;
+    Keep keep_ = Keep::anonymously;
+    Miss miss_ = Miss::none;
     std::vector<TokenId> tokens_;
     std::vector<PageId> pages_;  // leases_[i].page(), side by side for the block table
     std::vector<PageLease> leases_;

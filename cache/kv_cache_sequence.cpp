@@ -14,6 +14,8 @@ void KvCache::Sequence::swap(Sequence& other) noexcept {
     std::swap(n_cached_tokens_, other.n_cached_tokens_);
     std::swap(n_reserved_, other.n_reserved_);
     std::swap(lookup_, other.lookup_);
+    std::swap(keep_, other.keep_);
+    std::swap(miss_, other.miss_);
     tokens_.swap(other.tokens_);
     pages_.swap(other.pages_);
     leases_.swap(other.leases_);
@@ -58,20 +60,21 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
         const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
         const PageTokens tokens =
             std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
-        const auto [node, is_new] = cache_->tree_.insert(domain_, parent, tokens, pages_[i]);
-        if (is_new) {
-            cache_->pool_.keep(pages_[i]);
-            const PathHash before = i == 0 ? cache_->retainer_.start_of(domain_)
-                                           : cache_->retainer_.path_of(nodes_[i - 1]);
-            cache_->retainer_.tick();
-            cache_->retainer_.enter(node, Retainer::next_path(before, tokens),
-                                    static_cast<std::uint32_t>(i),
-                                    i < known_hits_.size() ? known_hits_[i] : 0);
-        } else {
-            leases_[i] = cache_->lease_node(node);  // our own page, never kept, is free again
+        if (const auto found = cache_->tree_.find(domain_, parent, tokens)) {
+            leases_[i] = cache_->lease_node(*found);  // our own page, never kept, is free again
             pages_[i] = leases_[i].page();
             ++cache_->stats_.n_duplicates;
+            nodes_.push_back(*found);
+            continue;
         }
+        const NodeId node = cache_->tree_.insert(domain_, parent, tokens, pages_[i]).node;
+        cache_->pool_.keep(pages_[i]);
+        ++cache_->domains_.find(domain_)->second.n_pages;
+        const PathHash path = Retainer::next_path(cache_->path_before(domain_, parent), tokens);
+        cache_->dropped_.forget(path);
+        cache_->retainer_.tick();
+        cache_->retainer_.enter(node, path, static_cast<std::uint32_t>(i),
+                                i < known_hits_.size() ? known_hits_[i] : 0);
         nodes_.push_back(node);
     }
 }
@@ -112,6 +115,8 @@ void KvCache::Sequence::discard() noexcept {
     if (cache_ == nullptr) return;
     KvCache& cache = *std::exchange(cache_, nullptr);
     cache.retainer_.tick();  // so that two releases never share a moment
+    if (keep_ == Keep::anonymously && !nodes_.empty())
+        cache.claims_.claim_anonymously(nodes_.back());
     const auto n_known = static_cast<std::uint32_t>(known_hits_.size());
     const auto n_entered = static_cast<std::uint32_t>(nodes_.size());
     // Deepest first, so that each page is a leaf or under a leased one when its turn comes.
@@ -123,11 +128,15 @@ void KvCache::Sequence::discard() noexcept {
     }
     cache.stats_.n_reserved -= std::exchange(n_reserved_, 0);
     --cache.stats_.n_sequences;
+    --cache.domains_.find(domain_)->second.n_sequences;
+    cache.forget_unused(domain_);
     leases_.clear();
     pages_.clear();
     nodes_.clear();
     tokens_.clear();
     known_hits_.clear();
+    keep_ = Keep::anonymously;
+    miss_ = Miss::none;
 }
 
 }  // namespace kvasir

@@ -40,9 +40,14 @@ NodeId PrefixTree::find_in_bucket(std::size_t bucket, const NodeKey& key) const 
     return node;
 }
 
-std::optional<NodeId> PrefixTree::find(DomainId domain, NodeId parent, PageTokens tokens) const {
-    const NodeKey key = make_key(domain, parent, tokens);
-    const NodeId node = find_in_bucket(bucket_of(key), key);
+std::optional<NodeId> PrefixTree::find(DomainId reader, NodeId parent, PageTokens tokens) const {
+    NodeKey key = make_key(reader, parent, tokens);
+    NodeId node = find_in_bucket(bucket_of(key), key);
+    const bool may_be_common = parent == kNoNode || domain(parent) == kCommonDomain;
+    if (node == kNoNode && may_be_common && reader != kCommonDomain) {
+        key.domain = kCommonDomain;
+        node = find_in_bucket(bucket_of(key), key);
+    }
     if (node == kNoNode) return std::nullopt;
     return node;
 }
@@ -62,8 +67,9 @@ std::vector<NodeId> PrefixTree::match(DomainId domain, std::span<const TokenId> 
 
 PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageTokens tokens,
                                         PageId page) {
-    KVASIR_CHECK(parent == kNoNode || at(parent).key.domain == domain,
-                 "a node and its parent are of one domain");
+    KVASIR_CHECK(parent == kNoNode || at(parent).key.domain == domain ||
+                     at(parent).key.domain == kCommonDomain,
+                 "a node's parent is of its domain or common");
     const NodeKey key = make_key(domain, parent, tokens);
     const std::size_t bucket = bucket_of(key);
     if (const NodeId found = find_in_bucket(bucket, key); found != kNoNode) return {found, false};
@@ -123,7 +129,8 @@ void PrefixTree::check_invariants() const {
             continue;
         }
         const Node& parent = at(node.key.parent);
-        KVASIR_CHECK(parent.key.domain == node.key.domain, "a parent is of its child's domain");
+        KVASIR_CHECK(parent.key.domain == node.key.domain || parent.key.domain == kCommonDomain,
+                     "a parent is of its child's domain or common");
         KVASIR_CHECK(parent.depth + 1 == node.depth, "a child is one page deeper");
         ++n_children[to_index(node.key.parent)];
     }

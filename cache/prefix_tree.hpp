@@ -15,6 +15,8 @@ namespace kvasir {
 
 /// Who may share with whom. Given by the daemon from the peer's credentials, never by the caller.
 enum class DomainId : std::uint32_t {};
+/// An administrator's prefixes: every domain reads them, none but an administrator enters them.
+constexpr DomainId kCommonDomain{0xffffffffU};
 
 /// A page's place in the tree. Dense, reused after removal.
 enum class NodeId : std::uint32_t {};
@@ -43,11 +45,15 @@ std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed);
 ///               +- [Once upon a time ...]                       page 4   a leaf
 ///     domain 1 --- [The quick brown ...]                        page 5   not page 3: domains do
 ///     not meet
+///     common   --- [You are a helpful ..]                       page 6
+///     domain 1            +- [... hello]                        page 8   its own, after a common
+///     one
 ///
 /// A node stands for one page of 32 tokens. It is identified by its domain, its parent node and its
 /// tokens, all compared; no two nodes are equal in these. Every node's parent is in the tree and of
-/// its domain, so nodes leave leaves first. Memory for max_nodes is reserved at construction
-/// (touched as it is used); afterwards only match allocates. find, insert, remove: O(1) expected.
+/// its domain or common, so nodes leave leaves first. Memory for max_nodes is reserved at
+/// construction (touched as it is used); afterwards only match allocates. find, insert, remove:
+/// O(1) expected.
 ///
 /// The seed keeps outsiders from choosing tokens that all land in one bucket: draw it anew at each
 /// start. One thread (the engine's).
@@ -56,16 +62,18 @@ public:
     explicit PrefixTree(std::uint32_t max_nodes, std::uint64_t seed = 0,
                         NodeHash hash = xxh3_node_hash);
 
-    /// The longest chain of nodes for the whole pages at the start of tokens, first page first.
+    /// The longest chain of nodes for the whole pages at the start of tokens, first page first:
+    /// the domain's own, or the common ones that they follow.
     std::vector<NodeId> match(DomainId domain, std::span<const TokenId> tokens) const;
-    std::optional<NodeId> find(DomainId domain, NodeId parent, PageTokens tokens) const;
+    /// The node that a reader of this domain finds after parent: its own, else a common one.
+    std::optional<NodeId> find(DomainId reader, NodeId parent, PageTokens tokens) const;
 
     struct Inserted {
         NodeId node;
         bool is_new;  // false: an equal node was there and keeps its own page
     };
-    /// REQUIRES: parent is kNoNode or a node of this domain; fewer than max_nodes nodes, or an
-    /// equal one there.
+    /// REQUIRES: parent is kNoNode or a node of this domain or a common one; fewer than max_nodes
+    /// nodes, or an equal one there.
     Inserted insert(DomainId domain, NodeId parent, PageTokens tokens, PageId page);
     /// REQUIRES: node is a leaf.
     void remove(NodeId node);
@@ -73,6 +81,7 @@ public:
     PageId page(NodeId node) const { return at(node).page; }
     NodeId parent(NodeId node) const { return at(node).key.parent; }
     DomainId domain(NodeId node) const { return at(node).key.domain; }
+    PageTokens tokens(NodeId node) const { return at(node).key.tokens; }
     std::uint32_t depth(NodeId node) const { return at(node).depth; }  // pages before it
     bool is_leaf(NodeId node) const { return at(node).n_children == 0; }
     bool contains(NodeId node) const {

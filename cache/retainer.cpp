@@ -68,10 +68,10 @@ void Retainer::wait(NodeId node) {
     history_->begin_wait(path_of(node), retention_class(facts), facts.n_hits, use_clock_);
 }
 
-void Retainer::queue(NodeId node) {
+void Retainer::queue(NodeId node, Standing standing) {
     const PageFacts& facts = facts_[to_index(node)];
     order_.insert(to_index(node), eviction_rank(policy_, facts),
-                  history_ ? retention_class(facts) : 0);
+                  history_ ? retention_class(facts) : 0, standing);
 }
 
 void Retainer::unqueue(NodeId node) {

@@ -29,6 +29,9 @@ public:
     PathHash path_of(NodeId node) const { return paths_[to_index(node)]; }
     PathHash start_of(DomainId domain) const;
     static PathHash next_path(PathHash parent, PageTokens tokens);
+    /// A path that leaves the common prefixes for a domain's own pages: from there on it is another
+    /// path in every domain.
+    PathHash leave_common(PathHash path, DomainId domain) const { return path ^ start_of(domain); }
     /// A path that is not in the cache is asked for. Empty: unknown, or not in the sample.
     std::optional<ReuseHistory::Wait> ask(PathHash path);
     bool samples(PathHash path) const { return history_ && history_->samples(path); }
@@ -44,7 +47,8 @@ public:
     /// The use clock: one more page asked for, or one more sequence gone.
     void tick() { ++use_clock_; }
 
-    void queue(NodeId node);    // it is evictable. REQUIRES: not queued
+    /// It is evictable. REQUIRES: not queued.
+    void queue(NodeId node, Standing standing);
     void unqueue(NodeId node);  // it is no longer, or is being dropped. REQUIRES: queued
     NodeId pop();               // the one that goes next, no longer queued. REQUIRES: not empty
     bool is_queued(NodeId node) const { return order_.contains(to_index(node)); }

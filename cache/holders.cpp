@@ -1,0 +1,232 @@
+#include "cache/holders.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "config/base/check.hpp"
+
+namespace kvasir {
+namespace {
+
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t later(std::uint64_t from, std::optional<std::uint64_t> by) {
+    return by && *by < kNever - from ? from + *by : kNever;
+}
+
+}  // namespace
+
+std::uint64_t Holder::expires_at_ms() const {
+    return std::min(later(last_used_ms, ttl.idle_ms), later(created_ms, ttl.absolute_ms));
+}
+
+Holders::~Holders() {
+    while (!holders_.empty()) end(holders_.begin()->second);
+}
+
+Holder* Holders::find(HolderKind kind, DomainId domain, const std::string& name) {
+    const auto found = holders_.find(Key{kind, domain, name});
+    return found == holders_.end() ? nullptr : &found->second;
+}
+
+Result<Holder*> Holders::use(HolderKind kind, DomainId domain, const std::string& name,
+                             std::uint64_t now_ms) {
+    if (Holder* found = find(kind, domain, name)) {
+        found->last_used_ms = now_ms;
+        return found;
+    }
+    std::uint32_t n = 0;
+    Holder* idlest = nullptr;
+    for (auto it = holders_.lower_bound(Key{kind, domain, std::string()});
+         it != holders_.end() && it->second.kind == kind && it->second.domain == domain; ++it) {
+        ++n;
+        Holder& one = it->second;
+        if (one.n_running == 0 && (idlest == nullptr || one.last_used_ms < idlest->last_used_ms))
+            idlest = &one;
+    }
+    if (n >= limits_.n_per_domain) {
+        if (idlest == nullptr || kind == HolderKind::prefix) {
+            return Error{ErrorCode::exhausted,
+                         std::to_string(n) + " of these exist already, and none can go"};
+        }
+        end(*idlest, DropReason::request);
+    }
+    Holder& made = holders_[Key{kind, domain, name}];
+    made.kind = kind;
+    made.domain = domain;
+    made.name = name;
+    made.created_ms = now_ms;
+    made.last_used_ms = now_ms;
+    if (kind != HolderKind::prefix) made.ttl = limits_.session_ttl;
+    return &made;
+}
+
+/// Whether node is tip or before it.
+bool Holders::is_on_path(NodeId node, NodeId tip) const {
+    const PrefixTree& tree = cache_.tree();
+    if (node == kNoNode) return true;
+    while (tip != kNoNode && tree.depth(tip) > tree.depth(node)) tip = tree.parent(tip);
+    return tip == node;
+}
+
+void Holders::hold(Holder& holder, NodeId tip, std::span<const TokenId> tokens,
+                   std::uint32_t n_prompt, std::uint64_t now_ms) {
+    holder.last_used_ms = std::max(holder.last_used_ms, now_ms);
+    const std::uint32_t n_pages = tip == kNoNode ? 0 : cache_.tree().depth(tip) + 1;
+    holder.last.n_prompt = n_prompt;
+    holder.last.n_pages = n_pages;
+    const auto tail =
+        tokens.subspan(std::min<std::size_t>(tokens.size(), std::size_t{n_pages} * kTokensPerPage));
+    holder.last.tail.assign(tail.begin(), tail.end());
+    if (tip == kNoNode) return;
+
+    auto& branches = holder.branches;
+    auto at = std::ranges::find_if(
+        branches, [&](const auto& b) { return is_on_path(cache_.tip(b.id), tip); });
+    if (at == branches.end()) {
+        at = std::ranges::find_if(branches,
+                                  [&](const auto& b) { return is_on_path(tip, cache_.tip(b.id)); });
+    }
+    if (at == branches.end()) {
+        branches.push_back({cache_.open_branch(), {}});
+        at = std::prev(branches.end());
+    }
+    if (is_on_path(cache_.tip(at->id), tip)) cache_.move_branch(at->id, tip);
+    at->context = holder.context;
+    std::rotate(at, at + 1, branches.end());
+    const std::size_t most = holder.kind == HolderKind::session   ? limits_.n_branches
+                             : holder.kind == HolderKind::context ? limits_.n_context_branches
+                                                                  : 1;
+    while (branches.size() > most) {
+        cache_.close_branch(branches.front().id);
+        branches.erase(branches.begin());
+    }
+}
+
+KvCache::Freed Holders::drop_context(Holder& holder, const std::string& context) {
+    KvCache::Freed freed;
+    std::erase_if(holder.branches, [&](const Holder::Branch& branch) {
+        if (branch.context != context) return false;
+        freed.n_pages += cache_.close_branch(branch.id).n_pages;
+        return true;
+    });
+    return freed;
+}
+
+KvCache::Freed Holders::change_context(Holder& holder, const std::string& context) {
+    if (context.empty() || context == holder.context) return {};
+    const std::string old = std::exchange(holder.context, context);
+    return old.empty() ? KvCache::Freed{} : drop_context(holder, old);
+}
+
+KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
+    const PrefixTree& tree = cache_.tree();
+    KvCache::Freed freed;
+    for (const Holder::Branch& branch : holder.branches) {
+        NodeId tip = cache_.tip(branch.id);
+        while (tip != kNoNode && (tree.depth(tip) + 1) * kTokensPerPage > n_tokens)
+            tip = tree.parent(tip);
+        freed.n_pages += cache_.move_branch(branch.id, tip).n_pages;
+    }
+    holder.last = {};
+    return freed;
+}
+
+KvCache::Freed Holders::end(Holder& holder, DropReason reason) {
+    KvCache::Freed freed;
+    for (const Holder::Branch& branch : holder.branches)
+        freed.n_pages += cache_.close_branch(branch.id, reason).n_pages;
+    holders_.erase(Key{holder.kind, holder.domain, holder.name});
+    return freed;
+}
+
+KvCache::Freed Holders::end_context(DomainId domain, const std::string& context) {
+    KvCache::Freed freed;
+    if (context.empty()) return freed;
+    for (auto it = holders_.lower_bound(Key{HolderKind::session, domain, std::string()});
+         it != holders_.end() && it->second.kind == HolderKind::session &&
+         it->second.domain == domain;
+         ++it) {
+        freed.n_pages += drop_context(it->second, context).n_pages;
+        if (it->second.context == context) it->second.context.clear();
+    }
+    if (Holder* holder = find(HolderKind::context, domain, context))
+        freed.n_pages += end(*holder).n_pages;
+    return freed;
+}
+
+KvCache::Freed Holders::expire(std::uint64_t now_ms) {
+    KvCache::Freed freed;
+    for (auto it = holders_.begin(); it != holders_.end();) {
+        Holder& holder = (it++)->second;  // end erases it
+        if (holder.n_running == 0 && holder.expires_at_ms() <= now_ms)
+            freed.n_pages += end(holder, DropReason::expired).n_pages;
+    }
+    return freed;
+}
+
+std::uint64_t Holders::next_expiry_ms() const {
+    std::uint64_t next = kNever;
+    for (const auto& [key, holder] : holders_)
+        if (holder.n_running == 0) next = std::min(next, holder.expires_at_ms());
+    return next;
+}
+
+std::vector<const Holder*> Holders::list(HolderKind kind, DomainId domain) const {
+    std::vector<const Holder*> list;
+    for (auto it = holders_.lower_bound(Key{kind, domain, std::string()});
+         it != holders_.end() && it->second.kind == kind && it->second.domain == domain; ++it)
+        list.push_back(&it->second);
+    return list;
+}
+
+std::uint32_t Holders::count(HolderKind kind) const {
+    return static_cast<std::uint32_t>(
+        std::ranges::count_if(holders_, [&](const auto& e) { return e.second.kind == kind; }));
+}
+
+Holders::Pages Holders::pages(const Holder& holder) const {
+    const PrefixTree& tree = cache_.tree();
+    const Claims& claims = cache_.claims();
+    std::map<NodeId, std::uint32_t> own;  // of this holder's branches, how many cover a node
+    for (const Holder::Branch& branch : holder.branches) {
+        for (NodeId node = cache_.tip(branch.id); node != kNoNode; node = tree.parent(node))
+            ++own[node];
+    }
+    Pages pages;
+    for (const auto& [node, n_own] : own) {
+        ++pages.n;
+        if (claims.is_anonymous(node) || claims.n_branches(node) > n_own) ++pages.n_shared;
+    }
+    return pages;
+}
+
+std::optional<Holders::Divergence> Holders::find_divergence(const Holder& holder,
+                                                            std::span<const TokenId> prompt,
+                                                            std::size_t max_old) const {
+    if (holder.branches.empty() && holder.last.n_pages > 0) return std::nullopt;  // all evicted
+    const PrefixTree& tree = cache_.tree();
+    const NodeId tip = holder.branches.empty() ? kNoNode : cache_.tip(holder.branches.back().id);
+    const std::uint32_t n_there = tip == kNoNode ? 0 : tree.depth(tip) + 1;
+    std::vector<TokenId> old;
+    std::vector<NodeId> path;
+    for (NodeId node = tip; node != kNoNode; node = tree.parent(node)) path.push_back(node);
+    for (auto node = path.rbegin(); node != path.rend(); ++node) {
+        const PageTokens tokens = tree.tokens(*node);
+        old.insert(old.end(), tokens.begin(), tokens.end());
+    }
+    // Where the end was evicted, the tail does not follow on what is left.
+    if (n_there == holder.last.n_pages)
+        old.insert(old.end(), holder.last.tail.begin(), holder.last.tail.end());
+    const auto [a, b] = std::ranges::mismatch(old, prompt);
+    if (a == old.end() || b == prompt.end()) return std::nullopt;
+    const auto at = static_cast<std::size_t>(a - old.begin());
+    Divergence found{.at = static_cast<std::uint32_t>(at),
+                     .old_tokens = {},
+                     .in_generated = at >= holder.last.n_prompt};
+    found.old_tokens.assign(a, a + static_cast<std::ptrdiff_t>(std::min(max_old, old.size() - at)));
+    return found;
+}
+
+}  // namespace kvasir

@@ -1,0 +1,104 @@
+// KvCache's claims by name: branches that keep pages, pins that keep them from eviction, and time.
+#include <algorithm>
+#include <string>
+
+#include "cache/kv_cache.hpp"
+#include "config/base/check.hpp"
+
+namespace kvasir {
+
+KvCache::Freed KvCache::move_branch(BranchId branch, NodeId tip, DropReason reason) {
+    KVASIR_CHECK(!pins_.contains(branch), "a pinned branch stays where it is");
+    claims_.move(branch, tip);
+    Freed freed;
+    // claims_.left() is not moved by what follows: only move and forget touch branches.
+    for (const NodeId node : claims_.left()) {
+        if (claims_.n_branches(node) > 0) break;  // then all before it are held as well
+        if (pool_.state(tree_.page(node)) != PageState::cached) continue;  // when its lease ends
+        if (!claims_.is_claimed(node)) {
+            drop_unclaimed(node, reason);
+            ++freed.n_pages;
+        } else if (retainer_.is_queued(node)) {
+            retainer_.unqueue(node);
+            queue(node);
+        }
+    }
+    if (tip != kNoNode && retainer_.is_queued(tip)) {
+        retainer_.unqueue(tip);
+        queue(tip);
+    }
+    return freed;
+}
+
+KvCache::Freed KvCache::close_branch(BranchId branch, DropReason reason) {
+    unpin_branch(branch);
+    const Freed freed = move_branch(branch, kNoNode, reason);
+    claims_.close(branch);
+    return freed;
+}
+
+Result<> KvCache::pin_branch(BranchId branch) {
+    if (pins_.contains(branch)) return {};
+    Pin pin;
+    std::uint32_t n_newly_leased = 0;
+    for (NodeId node = tip(branch); node != kNoNode; node = tree_.parent(node)) {
+        pin.nodes.push_back(node);
+        n_newly_leased += pool_.state(tree_.page(node)) == PageState::cached ? 1 : 0;
+    }
+    const auto n = static_cast<std::uint32_t>(pin.nodes.size());
+    if (stats_.n_pinned + n > pool_.n_pages() / 2) {
+        return Error{ErrorCode::exhausted, "prefix: " + std::to_string(n) + " pages to pin, " +
+                                               std::to_string(stats_.n_pinned) +
+                                               " are pinned already, of " +
+                                               std::to_string(pool_.n_pages()) + " half may be"};
+    }
+    if (std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved < n_newly_leased)
+        return Error{ErrorCode::exhausted, "prefix: running sequences hold too many pages"};
+    pin.leases.reserve(n);
+    for (const NodeId node : pin.nodes) {
+        if (retainer_.is_queued(node)) retainer_.unqueue(node);
+        pin.leases.push_back(pool_.lease(tree_.page(node)));
+    }
+    stats_.n_pinned += n;
+    pins_.emplace(branch, std::move(pin));
+    return {};
+}
+
+void KvCache::unpin_branch(BranchId branch) {
+    const auto found = pins_.find(branch);
+    if (found == pins_.end()) return;
+    Pin pin = std::move(found->second);
+    pins_.erase(found);
+    stats_.n_pinned -= static_cast<std::uint32_t>(pin.nodes.size());
+    for (std::size_t i = 0; i < pin.nodes.size(); ++i)
+        unlease_node(pin.nodes[i], std::move(pin.leases[i]));
+}
+
+KvCache::Freed KvCache::expire_anonymous(std::uint64_t used_before_ms) {
+    std::vector<NodeId> expired;
+    for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
+        const NodeId node{i};
+        if (tree_.contains(node) && claims_.is_anonymous(node) &&
+            pool_.state(tree_.page(node)) == PageState::cached &&
+            retainer_.facts(node).last_use_ms < used_before_ms)
+            expired.push_back(node);
+    }
+    // Deepest first: a node's last use is never before its children's, so all that follows an
+    // expired node anonymously has expired too.
+    std::ranges::sort(expired, std::greater<>{}, [&](NodeId node) { return tree_.depth(node); });
+    Freed freed;
+    for (const NodeId node : expired) {
+        claims_.drop_anonymous(node);
+        if (claims_.is_claimed(node)) continue;
+        drop_unclaimed(node, DropReason::expired);
+        ++freed.n_pages;
+    }
+    return freed;
+}
+
+std::uint32_t KvCache::n_pages_of(DomainId domain) const {
+    const auto found = domains_.find(domain);
+    return found == domains_.end() ? 0 : found->second.n_pages;
+}
+
+}  // namespace kvasir
