@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
 
 #include "config/base/check.hpp"
 
@@ -53,6 +52,7 @@ Result<Holder*> Holders::use(HolderKind kind, DomainId domain, const std::string
         end(*idlest, DropReason::request);
     }
     Holder& made = holders_[Key{kind, domain, name}];
+    ++counts_[static_cast<std::size_t>(kind)];
     made.kind = kind;
     made.domain = domain;
     made.name = name;
@@ -137,6 +137,7 @@ KvCache::Freed Holders::end(Holder& holder, DropReason reason) {
     KvCache::Freed freed;
     for (const Holder::Branch& branch : holder.branches)
         freed.n_pages += cache_.close_branch(branch.id, reason).n_pages;
+    --counts_[static_cast<std::size_t>(holder.kind)];
     holders_.erase(Key{holder.kind, holder.domain, holder.name});
     return freed;
 }
@@ -154,6 +155,22 @@ KvCache::Freed Holders::end_context(DomainId domain, const std::string& context)
     if (Holder* holder = find(HolderKind::context, domain, context))
         freed.n_pages += end(*holder).n_pages;
     return freed;
+}
+
+void Holders::count_prefix_hits(DomainId domain, NodeId tip, std::uint64_t now_ms) {
+    for (const DomainId owner : {domain, kCommonDomain}) {
+        for (auto it = holders_.lower_bound(Key{HolderKind::prefix, owner, std::string()});
+             it != holders_.end() && it->second.kind == HolderKind::prefix &&
+             it->second.domain == owner;
+             ++it) {
+            Holder& prefix = it->second;
+            if (prefix.branches.empty() || cache_.tip(prefix.branches.back().id) == kNoNode ||
+                !is_on_path(cache_.tip(prefix.branches.back().id), tip))
+                continue;
+            ++prefix.n_hits;
+            prefix.last_used_ms = now_ms;
+        }
+    }
 }
 
 KvCache::Freed Holders::expire(std::uint64_t now_ms) {
@@ -179,11 +196,6 @@ std::vector<const Holder*> Holders::list(HolderKind kind, DomainId domain) const
          it != holders_.end() && it->second.kind == kind && it->second.domain == domain; ++it)
         list.push_back(&it->second);
     return list;
-}
-
-std::uint32_t Holders::count(HolderKind kind) const {
-    return static_cast<std::uint32_t>(
-        std::ranges::count_if(holders_, [&](const auto& e) { return e.second.kind == kind; }));
 }
 
 Holders::Pages Holders::pages(const Holder& holder) const {

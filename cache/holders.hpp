@@ -1,6 +1,7 @@
 // Holders: sessions, prefixes and contexts: who keeps pages by name, which, and until when.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -91,6 +92,10 @@ public:
     /// The context's holder, and in every session of the domain the branches of that context.
     KvCache::Freed end_context(DomainId domain, const std::string& context);
 
+    /// A request of this domain has begun on the path to tip: prefixes that lie whole on it, its
+    /// own and common ones, are used now.
+    void count_prefix_hits(DomainId domain, NodeId tip, std::uint64_t now_ms);
+
     /// Ends whatever has outlived its time.
     KvCache::Freed expire(std::uint64_t now_ms);
     /// When expire next has something to do, if nothing is used meanwhile; UINT64_MAX: never.
@@ -98,7 +103,7 @@ public:
 
     /// In the order of names.
     std::vector<const Holder*> list(HolderKind kind, DomainId domain) const;
-    std::uint32_t count(HolderKind kind) const;
+    std::uint32_t count(HolderKind kind) const { return counts_[static_cast<std::size_t>(kind)]; }
     /// Counts each page once, however many branches cover it.
     struct Pages {
         std::uint32_t n = 0;
@@ -124,6 +129,7 @@ private:
     KvCache& cache_;
     const Limits limits_;
     std::map<Key, Holder> holders_;
+    std::array<std::uint32_t, 3> counts_{};  // by kind
 };
 
 }  // namespace kvasir

@@ -193,12 +193,13 @@ std::uint32_t KvCache::trim(std::uint32_t n) {
     return n_evicted;
 }
 
-std::uint32_t KvCache::drop_domain(DomainId domain) {
+std::uint32_t KvCache::drop_domain(DomainId domain, std::uint32_t n_pages) {
     std::uint32_t n_evicted = 0;
-    for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
+    for (std::uint32_t i = 0; i < tree_.id_limit() && n_evicted < n_pages; ++i) {
         // From a leaf upwards, as far as nothing else hangs on the branch.
         NodeId node{i};
-        while (node != kNoNode && retainer_.is_queued(node) && tree_.domain(node) == domain) {
+        while (node != kNoNode && retainer_.is_queued(node) && tree_.domain(node) == domain &&
+               n_evicted < n_pages) {
             const NodeId parent = tree_.parent(node);
             retainer_.unqueue(node);
             retainer_.forget(node);

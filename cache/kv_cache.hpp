@@ -103,7 +103,8 @@ public:
     std::uint32_t drop_all() { return trim(pool_.n_pages()); }
 
     /// Evicts the domain's cached pages and what is remembered of them. O(nodes of all domains).
-    std::uint32_t drop_domain(DomainId domain);
+    /// At most n_pages, in no order.
+    std::uint32_t drop_domain(DomainId domain, std::uint32_t n_pages = 0xffffffffU);
 
     // ---- claims by name: see holders.hpp ----
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <limits>
 #include <new>
 #include <random>
 #include <time.h>
 
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
+#include "daemon/engine/clock.hpp"
 #include "daemon/engine/kv_choice.hpp"
 #include "daemon/engine/kv_quality.hpp"
 #include "daemon/engine/running_request.hpp"
@@ -18,22 +20,13 @@ namespace {
 
 constexpr std::uint32_t kPage = shared::kPageTokens;
 
-/// Milliseconds on the boot clock, which runs on while the device sleeps: time to live is counted
-/// on it.
-std::uint64_t boot_clock_ms() {
-    timespec now{};
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
-           static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
-double milliseconds(std::chrono::steady_clock::duration duration) {
-    return std::chrono::duration<double, std::milli>(duration).count();
-}
-
-std::uint64_t random_seed() {
-    std::random_device device;
-    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+/// How long the engine may sleep: until something's time is up, or for ever.
+std::chrono::milliseconds time_to_expiry(const Holders& holders, std::uint64_t next_sweep_ms) {
+    constexpr std::uint64_t kLongestMs = 3'600'000;
+    const std::uint64_t at = std::min(holders.next_expiry_ms(), next_sweep_ms);
+    const std::uint64_t now = boot_clock_ms();
+    const std::uint64_t left = at > now ? at - now : 0;
+    return std::chrono::milliseconds(std::min(left + 1, kLongestMs));
 }
 
 constexpr std::uint64_t kAutoLimitMs = 60'000;
@@ -79,6 +72,15 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     }
     engine->cache_ = std::make_unique<KvCache>(
         KvCache::Options{.n_pages = model.n_pages(), .hash_seed = random_seed()});
+    engine->holders_ = std::make_unique<Holders>(*engine->cache_, options.holders);
+    engine->controller_ = std::make_unique<CacheController>(CacheController::Parts{
+        .cache = *engine->cache_,
+        .holders = *engine->holders_,
+        .page_bytes = model.kv().shape().page_bytes(),
+        .now_ms = boot_clock_ms,
+        .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
+        .detach_running = [raw =
+                               engine.get()](Holder& holder) { raw->end_running(holder, false); }});
     engine->slots_ = std::make_unique<OpenSlots>(model.n_open_slots());
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
@@ -123,7 +125,12 @@ std::uint32_t Engine::max_sequence_tokens() const {
 
 Result<> Engine::check_request(const GenerationRequest& request) const {
     if (request.prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: no tokens"};
-    if (request.max_tokens == 0)
+    if (request.prefix && request.prompt.size() < kPage) {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("the prefix has {} tokens, a page that can be shared {}",
+                                 request.prompt.size(), kPage)};
+    }
+    if (request.max_tokens == 0 && !request.prefix)
         return Error{ErrorCode::invalid_argument, "max_tokens: 0, expected at least 1"};
     for (const TokenId id : request.prompt) {
         if (id >= info_->n_vocab) {
@@ -170,6 +177,17 @@ Result<RequestId> Engine::submit(GenerationRequest request, std::shared_ptr<Gene
     return id;
 }
 
+Result<> Engine::post(std::function<void(CacheControl&)> task) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (broken_) return *broken_;
+        if (stopping_) return Error{ErrorCode::unsupported, "the daemon is stopping"};
+        tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+    return {};
+}
+
 void Engine::cancel(RequestId id) {
     {
         const std::lock_guard lock(mutex_);
@@ -181,6 +199,7 @@ void Engine::cancel(RequestId id) {
 void Engine::run() {
     while (take_orders()) {
         try {
+            expire();
             admit();
             if (!running_.empty()) run_step();
         } catch (const std::bad_alloc&) {
@@ -196,19 +215,23 @@ void Engine::run() {
         order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
 }
 
-/// Waits until there is something to do; takes new requests and cancellations. False: stop.
+/// Waits until there is something to do; takes new requests, cancellations and tasks. False: stop.
 bool Engine::take_orders() {
     std::vector<RequestId> cancelled;
+    std::deque<std::function<void(CacheControl&)>> tasks;
     {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] {
-            return stopping_ || !submitted_.empty() || !cancelled_.empty() || !waiting_.empty() ||
-                   !running_.empty();
-        });
+        const auto has_work = [&] {
+            return stopping_ || !submitted_.empty() || !cancelled_.empty() || !tasks_.empty() ||
+                   !waiting_.empty() || !running_.empty();
+        };
+        // Time to live runs out while nobody asks for anything, too.
+        if (!has_work()) wake_.wait_for(lock, time_to_expiry(*holders_, next_sweep_ms_), has_work);
         if (stopping_) return false;
         for (Submitted& order : submitted_) waiting_.push_back(std::move(order));
         submitted_.clear();
         cancelled.swap(cancelled_);
+        tasks.swap(tasks_);
     }
     for (const RequestId id : cancelled) {
         const auto queued = std::find_if(waiting_.begin(), waiting_.end(),
@@ -223,186 +246,16 @@ bool Engine::take_orders() {
             if (request->id == id && !request->is_done) finish(*request, FinishReason::cancelled);
         }
     }
+    for (auto& task : tasks) {
+        try {
+            task(*controller_);
+        } catch (const std::bad_alloc&) {
+            log_warn("cache request failed", {{"error", "out of memory"}});
+        }
+        task = nullptr;  // what it holds is an answer that waits to be sent
+    }
     std::erase_if(running_, [](const auto& request) { return request->is_done; });
     return true;
-}
-
-void Engine::admit() {
-    while (!waiting_.empty() && running_.size() < options_.model.max_sequences) {
-        Submitted& order = waiting_.front();
-        const auto n_prompt = static_cast<std::uint32_t>(order.request.prompt.size());
-        const std::uint32_t max_tokens =
-            std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
-        auto state = SequenceState::begin(
-            {*model_, *cache_, *slots_}, DomainId{order.request.domain}, order.request.prompt,
-            n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
-        if (state.has_error() && state.error().code == ErrorCode::exhausted && !running_.empty())
-            return;  // when one has ended
-        Submitted taken = std::move(order);
-        waiting_.pop_front();
-        {
-            const std::lock_guard lock(mutex_);
-            --n_waiting_;
-        }
-        ++counters_.n_requests_total;
-        if (state.has_error()) {
-            taken.sink->on_end({.reason = FinishReason::error,
-                                .error = state.error(),
-                                .n_prompt_tokens = n_prompt});
-            continue;
-        }
-        counters_.n_prompt_tokens_total += n_prompt;
-        counters_.n_cached_tokens_total += state->n_cached();
-        const GenerationRequest& asked = taken.request;
-        const std::uint64_t seed = asked.sampling.seed ? *asked.sampling.seed : random_seed();
-        Sampler sampler(asked.sampling, model_->shape().n_vocab, seed);
-        sampler.accept_prompt(asked.prompt);
-        StopMatcher stop(asked.stop);
-        std::unique_ptr<RunningRequest> request(
-            new RunningRequest{.id = taken.id,
-                               .request = std::move(taken.request),
-                               .sink = std::move(taken.sink),
-                               .state = std::move(*state),
-                               .sampler = std::move(sampler),
-                               .detokenizer = IncrementalDetokenizer(info_->tokenizer),
-                               .stop = std::move(stop),
-                               .max_tokens = max_tokens,
-                               .submitted = taken.submitted});
-        running_.push_back(std::move(request));
-    }
-}
-
-void Engine::run_step() {
-    std::vector<RequestFacts> facts;
-    for (const auto& request : running_) {
-        // Another request with the same opening may have computed more of it meanwhile.
-        if (!request->is_decoding())
-            counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
-        facts.push_back(
-            {.n_pending = request->state.n_pending(), .is_decoding = request->is_decoding()});
-    }
-    const BatchLimits& limits = model_->limits();
-    const auto plan =
-        plan_step(facts, {.max_tokens = limits.max_tokens, .max_sequences = limits.max_sequences},
-                  rotation_++);
-    std::vector<RunningRequest*> requests;
-    std::vector<std::uint32_t> n_tokens;
-    for (const StepShare& share : plan) {
-        requests.push_back(running_[share.index].get());
-        n_tokens.push_back(share.n_tokens);
-    }
-    const auto computed = compute(requests, n_tokens);
-    if (computed.has_error()) {
-        log_error("step failed",
-                  {{"error", computed.error().message}, {"requests", requests.size()}});
-        fail_all(computed.error());
-        if (computed.error().code == ErrorCode::device_lost) {
-            const std::lock_guard lock(mutex_);
-            broken_ = computed.error();
-        }
-    }
-    std::erase_if(running_, [](const auto& request) { return request->is_done; });
-}
-
-Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
-                         const std::vector<std::uint32_t>& n_tokens) {
-    std::vector<SequenceStep> steps;
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-        const bool is_last = n_tokens[i] == requests[i]->state.n_pending();
-        KVASIR_TRY(const SequenceStep step,
-                   requests[i]->state.prepare(n_tokens[i], is_last ? std::vector{n_tokens[i] - 1}
-                                                                   : std::vector<std::uint32_t>{}));
-        steps.push_back(step);
-    }
-    KVASIR_TRY_VOID(model_->step(steps));
-    ++counters_.n_steps_total;
-    std::size_t row = 0;
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-        RunningRequest& request = *requests[i];
-        const bool has_logits = !steps[i].logits_at.empty();
-        if (!model_->is_finite(i)) {
-            finish(request, FinishReason::error,
-                   Error{ErrorCode::corrupt,
-                         "the model's keys or values are not finite numbers for this input"});
-        } else {
-            request.state.complete(boot_clock_ms());
-            if (has_logits) take_token(request, model_->logits(row));
-        }
-        if (has_logits) ++row;
-    }
-    return {};
-}
-
-void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
-    const auto position = static_cast<std::uint32_t>(r.state.tokens().size());
-    auto drawn = r.sampler.sample(logits.first(model_->shape().n_vocab), position);
-    if (drawn.has_error()) {
-        finish(r, FinishReason::error, drawn.error());
-        return;
-    }
-    const TokenId id = *drawn;
-    if (r.n_generated == 0) r.first_token = std::chrono::steady_clock::now();
-    ++r.n_generated;
-    ++counters_.n_generated_tokens_total;
-    if (!r.request.ignore_eos && info_->tokenizer->is_end_of_generation(id)) {
-        finish(r, FinishReason::stop);
-        return;
-    }
-    r.sampler.accept(id);
-    GenerationChunk chunk;
-    GeneratedToken token{.id = id, .bytes = {}, .logprob = 0, .top = {}};
-    if (r.request.logprobs) {
-        token.bytes = info_->tokenizer->token_bytes(id, true);
-        token.logprob = logprob(logits, id);
-        top_logprobs(logits, r.request.n_top_logprobs, r.top);
-        for (const auto& [other, value] : r.top)
-            token.top.push_back({other, info_->tokenizer->token_bytes(other, true), value});
-    }
-    chunk.tokens.push_back(std::move(token));
-    StopMatcher::Released released = r.stop.push(r.detokenizer.push(id));
-    chunk.text = std::move(released.text);
-    r.sink->on_chunk(std::move(chunk));
-    if (released.stopped) {
-        finish(r, FinishReason::stop);
-    } else if (r.n_generated >= r.max_tokens) {
-        finish(r, FinishReason::length);
-    } else {
-        r.state.push_token(id);
-    }
-}
-
-void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error> error) {
-    if (reason == FinishReason::stop || reason == FinishReason::length) {
-        // Text held back for an undecided character or stop string is released now.
-        StopMatcher::Released last = r.stop.push(r.detokenizer.finish());
-        GenerationChunk rest{.text = std::move(last.text) + r.stop.finish(), .tokens = {}};
-        if (!rest.text.empty()) r.sink->on_chunk(std::move(rest));
-    }
-    const std::uint32_t n_cached = r.state.n_cached();  // before the sequence lets go
-    if (reason == FinishReason::error) {
-        r.state.discard();
-        log_warn("request failed",
-                 {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
-    } else {
-        r.state.release(boot_clock_ms());
-    }
-    r.is_done = true;
-    const auto now = std::chrono::steady_clock::now();
-    const auto first = r.n_generated == 0 ? now : r.first_token;
-    r.sink->on_end({.reason = reason,
-                    .error = std::move(error),
-                    .n_prompt_tokens = static_cast<std::uint32_t>(r.request.prompt.size()),
-                    .n_cached_tokens = n_cached,
-                    .n_generated_tokens = r.n_generated,
-                    .prompt_ms = milliseconds(first - r.submitted),
-                    .generate_ms = milliseconds(now - first)});
-}
-
-void Engine::fail_all(const Error& error) {
-    for (const auto& request : running_) {
-        if (!request->is_done) finish(*request, FinishReason::error, error);
-    }
-    running_.clear();
 }
 
 void Engine::publish_metrics() {
@@ -411,6 +264,14 @@ void Engine::publish_metrics() {
     counters_.n_pages_total = stats.n_pages;
     counters_.n_pages_leased = stats.n_leased;
     counters_.n_pages_cached = stats.n_cached;
+    counters_.n_pages_claimed = stats.n_held;
+    counters_.n_sessions = holders_->count(HolderKind::session);
+    counters_.n_prefixes = holders_->count(HolderKind::prefix);
+    counters_.n_hits_total = stats.n_hits;
+    counters_.n_evicted_for_space_total = stats.n_evicted_for_space;
+    counters_.n_evicted_by_request_total = stats.n_evicted_by_request;
+    counters_.n_evicted_expired_total = stats.n_evicted_expired;
+    counters_.n_evicted_ended_total = stats.n_evicted_ended;
     counters_.kv_bytes_per_token = static_cast<std::uint64_t>(model_->kv_bytes_per_token());
     counters_.kv_bytes_allocated = model_->kv().allocated_bytes();
     const std::lock_guard lock(mutex_);

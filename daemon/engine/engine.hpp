@@ -12,7 +12,9 @@
 #include <thread>
 #include <vector>
 
+#include "cache/holders.hpp"
 #include "cache/kv_cache.hpp"
+#include "daemon/engine/cache_controller.hpp"
 #include "daemon/engine/generation.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/model/model.hpp"
@@ -23,6 +25,8 @@ struct EngineOptions {
     ModelOptions model;
     bool auto_kv = false;          // choose model.kv by test, see kv_quality.hpp
     std::uint32_t max_queue = 64;  // requests that wait for a place
+    Holders::Limits holders;
+    std::optional<std::uint64_t> anonymous_ttl_ms;  // of pages no one holds by name, since last use
 };
 
 struct RunningRequest;
@@ -44,6 +48,7 @@ public:
                              std::shared_ptr<GenerationSink> sink) override;
     void cancel(RequestId id) override;
     EngineMetrics metrics() const override;
+    Result<> post(std::function<void(CacheControl&)> task) override;
 
 private:
     struct Submitted {
@@ -60,6 +65,13 @@ private:
     void run();
     bool take_orders();
     void admit();
+    Result<Holder*> find_holder(const GenerationRequest& request);
+    Result<> admit_one(Submitted& order);
+    void hold_pages(RunningRequest& request, FinishReason& reason, std::optional<Error>& error);
+    Result<> hold_prefix(RunningRequest& request);
+    void count_hits(RunningRequest& request);
+    void end_running(const Holder& holder, bool cancel);
+    void expire();
     void run_step();
     Result<> compute(const std::vector<RunningRequest*>& requests,
                      const std::vector<std::uint32_t>& n_tokens);
@@ -76,6 +88,7 @@ private:
     std::condition_variable wake_;
     std::deque<Submitted> submitted_;
     std::vector<RequestId> cancelled_;
+    std::deque<std::function<void(CacheControl&)>> tasks_;
     std::uint64_t next_id_ = 1;
     std::size_t n_waiting_ = 0;  // submitted_ and waiting_ together
     bool stopping_ = false;
@@ -85,6 +98,10 @@ private:
     // The engine thread's own.
     std::unique_ptr<Model> model_;
     std::unique_ptr<KvCache> cache_;
+    std::unique_ptr<Holders> holders_;
+    std::unique_ptr<CacheController> controller_;
+    std::uint64_t next_expire_ms_ = 0;
+    std::uint64_t next_sweep_ms_ = 0;
     std::unique_ptr<OpenSlots> slots_;
     std::deque<Submitted> waiting_;
     std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first

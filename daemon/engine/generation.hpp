@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "config/base/error.hpp"
 #include "config/base/types.hpp"
+#include "daemon/engine/cache_control.hpp"
 
 namespace kvasir {
 
@@ -30,6 +32,12 @@ struct SamplingOptions {
     std::uint32_t choice = 0;  // index among n choices; randomness = f(seed, choice, position)
 };
 
+/// The prompt's pages are computed and kept under this name; nothing is generated.
+struct PrefixOptions {
+    std::string name;
+    TimeToLive ttl;
+};
+
 struct GenerationRequest {
     std::string request_id;  // for log lines
     std::uint32_t domain =
@@ -42,6 +50,23 @@ struct GenerationRequest {
     bool ignore_eos = false;
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;
+    bool is_administrator = false;        // of the caller: its prefixes are common
+    std::string session;                  // empty: nameless
+    std::string context;                  // empty: none
+    std::optional<PrefixOptions> prefix;  // compute only
+    bool is_chat = false;                 // the prompt is a rendered conversation: for miss reasons
+};
+
+/// Why a prompt found less in the cache than it has. An earlier request of the same session is
+/// what it is compared with.
+enum class MissReason {
+    none,         // all that could be reused was
+    never_seen,   // as far as this caller's domain goes
+    expired,      // was there, its time to live ran out
+    evicted,      // was there, pages were short
+    retokenized,  // the same text as generated, in other tokens
+    template_,    // the template renders what was said otherwise than it was generated
+    diverged,     // another text from diverged_at on
 };
 
 struct TokenLogprob {
@@ -72,6 +97,8 @@ struct GenerationEnd {
     std::uint32_t n_prompt_tokens = 0;
     std::uint32_t n_cached_tokens = 0;
     std::uint32_t n_generated_tokens = 0;
+    MissReason miss = MissReason::none;
+    std::uint32_t diverged_at = 0;  // token; with retokenized, template_ and diverged
     double prompt_ms = 0;
     double generate_ms = 0;
 };
@@ -116,6 +143,20 @@ struct EngineMetrics {
     std::uint64_t n_steps_total = 0;
     std::uint64_t kv_bytes_per_token = 0;
     std::uint64_t kv_bytes_allocated = 0;
+    std::uint64_t n_sessions = 0;
+    std::uint64_t n_prefixes = 0;
+    std::uint64_t n_pages_claimed = 0;  // by sessions, prefixes, contexts
+    std::uint64_t n_hits_total = 0;     // requests that began on cached pages
+    std::uint64_t n_misses_never_seen_total = 0;
+    std::uint64_t n_misses_expired_total = 0;
+    std::uint64_t n_misses_evicted_total = 0;
+    std::uint64_t n_misses_retokenized_total = 0;
+    std::uint64_t n_misses_template_total = 0;
+    std::uint64_t n_misses_diverged_total = 0;
+    std::uint64_t n_evicted_for_space_total = 0;  // pages
+    std::uint64_t n_evicted_by_request_total = 0;
+    std::uint64_t n_evicted_expired_total = 0;
+    std::uint64_t n_evicted_ended_total = 0;  // with a session, prefix or context
 };
 
 /// Every member may be called from any thread and never waits for the device.
@@ -134,6 +175,10 @@ public:
     /// Unknown ids do nothing.
     virtual void cancel(RequestId id) = 0;
     virtual EngineMetrics metrics() const = 0;
+    /// Runs the task on the engine's thread between two steps, in order of arrival. It must not
+    /// block. Where the engine goes first, the task is destroyed without having run.
+    /// Errors: unsupported (not ready, or stopping).
+    virtual Result<> post(std::function<void(CacheControl&)> task) = 0;
 };
 
 }  // namespace kvasir

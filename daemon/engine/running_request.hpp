@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "cache/holders.hpp"
 #include "daemon/engine/generation.hpp"
+#include "daemon/engine/miss_reason.hpp"
 #include "daemon/engine/sampler.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/engine/stop_matcher.hpp"
@@ -23,6 +25,8 @@ struct RunningRequest {
     Sampler sampler;
     IncrementalDetokenizer detokenizer;
     StopMatcher stop;
+    Holder* holder = nullptr;  // keeps its pages; none: the anonymous claim does
+    Miss miss{};
     std::uint32_t max_tokens = 0;  // what context and pages leave of the request's
     std::uint32_t n_generated = 0;
     std::chrono::steady_clock::time_point submitted;

@@ -49,6 +49,8 @@ public:
 
     std::span<const TokenId> tokens() const { return tokens_; }
     std::uint32_t n_cached() const { return kv_.n_cached_tokens(); }
+    /// For what the cache keeps of it: keep, tip, miss.
+    KvCache::Sequence& kv() { return kv_; }
     std::uint32_t n_computed() const { return kv_.n_tokens(); }
     std::uint32_t n_pending() const {
         return static_cast<std::uint32_t>(tokens_.size()) - n_computed();

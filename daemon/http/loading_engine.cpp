@@ -52,4 +52,9 @@ EngineMetrics LoadingEngine::metrics() const {
     return real ? real->metrics() : EngineMetrics{};
 }
 
+Result<> LoadingEngine::post(std::function<void(CacheControl&)> task) {
+    if (const auto real = engine()) return real->post(std::move(task));
+    return Error{ErrorCode::unsupported, "engine: the model is not loaded"};
+}
+
 }  // namespace kvasir

@@ -23,6 +23,7 @@ public:
                              std::shared_ptr<GenerationSink> sink) override;
     void cancel(RequestId id) override;
     EngineMetrics metrics() const override;
+    Result<> post(std::function<void(CacheControl&)> task) override;
 
 private:
     std::shared_ptr<GenerationEngine> engine() const;

@@ -1,0 +1,191 @@
+#include "daemon/engine/cache_controller.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+
+namespace kvasir {
+namespace {
+
+HolderTtl to_ttl(const TimeToLive& ttl) {
+    return {.idle_ms = ttl.idle_ms, .absolute_ms = ttl.absolute_ms};
+}
+
+std::optional<std::uint64_t> expires_in(const Holder& holder, std::uint64_t now_ms) {
+    const std::uint64_t at = holder.expires_at_ms();
+    if (at == std::numeric_limits<std::uint64_t>::max()) return std::nullopt;
+    return at > now_ms ? at - now_ms : 0;
+}
+
+Error not_found(const char* what, const std::string& name) {
+    return {ErrorCode::not_found, fmt::format("{} \"{}\": there is none", what, name)};
+}
+
+}  // namespace
+
+SessionInfo CacheController::describe(const Holder& holder) const {
+    const std::uint64_t now = parts_.now_ms();
+    const Holders::Pages pages = parts_.holders.pages(holder);
+    SessionInfo info{.id = holder.name,
+                     .context = holder.context,
+                     .age_ms = now - holder.created_ms,
+                     .idle_ms = now - holder.last_used_ms,
+                     .expires_in_ms = expires_in(holder, now),
+                     .n_branches = static_cast<std::uint32_t>(holder.branches.size()),
+                     .n_pages = pages.n,
+                     .n_shared_pages = pages.n_shared,
+                     .bytes = pages.n * parts_.page_bytes,
+                     .n_requests = holder.n_requests,
+                     .n_cached_tokens = holder.n_cached_tokens,
+                     .is_running = holder.n_running > 0};
+    if (!holder.branches.empty()) {
+        const NodeId tip = parts_.cache.tip(holder.branches.back().id);
+        info.n_tokens = tip == kNoNode ? 0 : (parts_.cache.tree().depth(tip) + 1) * kTokensPerPage;
+    }
+    return info;
+}
+
+PrefixInfo CacheController::describe_prefix(const Holder& holder) const {
+    const std::uint64_t now = parts_.now_ms();
+    const Holders::Pages pages = parts_.holders.pages(holder);
+    return {.name = holder.name,
+            .n_tokens = holder.n_tokens,
+            .n_pages = pages.n,
+            .bytes = pages.n * parts_.page_bytes,
+            .n_hits = holder.n_hits,
+            .age_ms = now - holder.created_ms,
+            .expires_in_ms = expires_in(holder, now),
+            .is_common = holder.domain == kCommonDomain};
+}
+
+Result<Holder*> CacheController::find_session(const Caller& caller, const std::string& id) {
+    Holder* holder = parts_.holders.find(HolderKind::session, DomainId{caller.domain}, id);
+    if (holder == nullptr) return not_found("session", id);
+    return holder;
+}
+
+Result<Holder*> CacheController::find_prefix(const Caller& caller, const std::string& name) {
+    for (const DomainId domain : {DomainId{caller.domain}, kCommonDomain}) {
+        Holder* holder = parts_.holders.find(HolderKind::prefix, domain, name);
+        if (holder != nullptr && !holder->branches.empty()) return holder;
+    }
+    return not_found("prefix", name);
+}
+
+Result<SessionInfo> CacheController::create_session(const Caller& caller,
+                                                    const SessionOptions& options) {
+    if (find_session(caller, options.id).has_value()) {
+        return Error{ErrorCode::conflict,
+                     fmt::format("session \"{}\": there is one already", options.id)};
+    }
+    KVASIR_TRY(Holder* const holder,
+               parts_.holders.use(HolderKind::session, DomainId{caller.domain}, options.id,
+                                  parts_.now_ms()));
+    if (options.ttl.idle_ms || options.ttl.absolute_ms) holder->ttl = to_ttl(options.ttl);
+    holder->context = options.context;
+    return describe(*holder);
+}
+
+std::vector<SessionInfo> CacheController::sessions(const Caller& caller) {
+    std::vector<SessionInfo> list;
+    for (const Holder* holder : parts_.holders.list(HolderKind::session, DomainId{caller.domain}))
+        list.push_back(describe(*holder));
+    std::ranges::stable_sort(list, {}, &SessionInfo::idle_ms);
+    return list;
+}
+
+Result<SessionInfo> CacheController::session(const Caller& caller, const std::string& id) {
+    KVASIR_TRY(const Holder* const holder, find_session(caller, id));
+    return describe(*holder);
+}
+
+Result<SessionInfo> CacheController::patch_session(const Caller& caller, const std::string& id,
+                                                   const SessionPatch& patch) {
+    KVASIR_TRY(Holder* const holder, find_session(caller, id));
+    if (holder->n_running > 0 && (patch.context || patch.truncate_to)) {
+        return Error{ErrorCode::conflict, fmt::format("session \"{}\": a request runs in it", id)};
+    }
+    if (patch.ttl) holder->ttl = to_ttl(*patch.ttl);
+    if (patch.context) parts_.holders.change_context(*holder, *patch.context);
+    if (patch.truncate_to) parts_.holders.truncate(*holder, *patch.truncate_to);
+    return describe(*holder);
+}
+
+Result<Freed> CacheController::end_session(const Caller& caller, const std::string& id) {
+    KVASIR_TRY(Holder* const holder, find_session(caller, id));
+    parts_.cancel_running(*holder);
+    return freed(parts_.holders.end(*holder).n_pages);
+}
+
+std::vector<PrefixInfo> CacheController::prefixes(const Caller& caller) {
+    std::vector<PrefixInfo> list;
+    for (const DomainId domain : {DomainId{caller.domain}, kCommonDomain}) {
+        for (const Holder* holder : parts_.holders.list(HolderKind::prefix, domain))
+            if (!holder->branches.empty()) list.push_back(describe_prefix(*holder));
+    }
+    return list;
+}
+
+Result<PrefixInfo> CacheController::prefix(const Caller& caller, const std::string& name) {
+    KVASIR_TRY(const Holder* const holder, find_prefix(caller, name));
+    return describe_prefix(*holder);
+}
+
+Result<Freed> CacheController::drop_prefix(const Caller& caller, const std::string& name) {
+    KVASIR_TRY(Holder* const holder, find_prefix(caller, name));
+    if (holder->domain == kCommonDomain && !caller.is_administrator) {
+        return Error{ErrorCode::unauthorized,
+                     fmt::format("prefix \"{}\": an administrator's, for all to read", name)};
+    }
+    parts_.cancel_running(*holder);
+    // It may have been this name's first computation: then the holder went with it.
+    const auto left = find_prefix(caller, name);
+    return freed(left.has_value() ? parts_.holders.end(**left).n_pages : 0);
+}
+
+Freed CacheController::end_context(const Caller& caller, const std::string& context) {
+    const DomainId domain{caller.domain};
+    if (Holder* nameless = parts_.holders.find(HolderKind::context, domain, context))
+        parts_.detach_running(*nameless);
+    return freed(parts_.holders.end_context(domain, context).n_pages);
+}
+
+CacheReport CacheController::report(const Caller& caller) {
+    const KvCache::Stats stats = parts_.cache.stats();
+    CacheReport report{.page_tokens = kTokensPerPage, .page_bytes = parts_.page_bytes};
+    if (!caller.is_administrator) {
+        const DomainId domain{caller.domain};
+        report.n_pages = parts_.cache.n_pages_of(domain);
+        report.n_cached = report.n_pages;
+        report.n_sessions =
+            static_cast<std::uint32_t>(parts_.holders.list(HolderKind::session, domain).size());
+        report.n_prefixes =
+            static_cast<std::uint32_t>(parts_.holders.list(HolderKind::prefix, domain).size());
+        return report;
+    }
+    report.n_pages = stats.n_pages;
+    report.n_free = stats.n_free;
+    report.n_leased = stats.n_leased;
+    report.n_cached = stats.n_cached;
+    report.n_claimed = stats.n_held;
+    report.n_sessions = parts_.holders.count(HolderKind::session);
+    report.n_prefixes = parts_.holders.count(HolderKind::prefix);
+    report.n_hits = stats.n_hits;
+    report.n_misses = stats.n_misses;
+    report.n_tokens_asked = stats.n_tokens_asked;
+    report.n_tokens_reused = stats.n_tokens_reused;
+    for (const auto& [domain, use] : parts_.cache.domains())
+        report.domains.push_back({static_cast<std::uint32_t>(domain), use.n_pages});
+    return report;
+}
+
+Freed CacheController::evict(const Caller& caller, std::optional<std::uint32_t> n_pages) {
+    if (caller.is_administrator) {
+        const std::uint32_t all = parts_.cache.stats().n_pages;
+        return freed(parts_.cache.trim(n_pages.value_or(all)));
+    }
+    const std::uint32_t all = parts_.cache.n_pages_of(DomainId{caller.domain});
+    return freed(parts_.cache.drop_domain(DomainId{caller.domain}, n_pages.value_or(all)));
+}
+
+}  // namespace kvasir

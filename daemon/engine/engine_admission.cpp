@@ -1,0 +1,196 @@
+// Engine: which requests run, who holds their pages, and whose time is up.
+#include <algorithm>
+#include <limits>
+
+#include "config/base/log.hpp"
+#include "daemon/engine/clock.hpp"
+#include "daemon/engine/engine.hpp"
+#include "daemon/engine/running_request.hpp"
+
+namespace kvasir {
+namespace {
+
+constexpr std::uint32_t kPage = shared::kPageTokens;
+constexpr std::uint64_t kExpireIntervalMs = 250;
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
+
+void Engine::expire() {
+    const std::uint64_t now = boot_clock_ms();
+    if (now >= next_expire_ms_) {
+        holders_->expire(now);
+        next_expire_ms_ = now + kExpireIntervalMs;
+    }
+    if (now >= next_sweep_ms_) {
+        next_sweep_ms_ = kNever;
+        if (const auto ttl = options_.anonymous_ttl_ms) {
+            cache_->expire_anonymous(now > *ttl ? now - *ttl : 0);
+            next_sweep_ms_ = now + std::clamp<std::uint64_t>(*ttl / 8, kExpireIntervalMs, 60'000);
+        }
+    }
+}
+
+/// The holder's requests end here, or go on without it.
+void Engine::end_running(const Holder& holder, bool cancel) {
+    for (const auto& request : running_) {
+        if (request->is_done || request->holder != &holder) continue;
+        if (cancel) {
+            finish(*request, FinishReason::cancelled);
+        } else {
+            --request->holder->n_running;
+            request->holder = nullptr;
+        }
+    }
+}
+
+/// Who is to keep the request's pages; nullptr: nobody by name.
+Result<Holder*> Engine::find_holder(const GenerationRequest& request) {
+    const DomainId domain{request.domain};
+    const std::uint64_t now = boot_clock_ms();
+    if (request.prefix) {
+        const DomainId owner = request.is_administrator ? kCommonDomain : domain;
+        return holders_->use(HolderKind::prefix, owner, request.prefix->name, now);
+    }
+    if (!request.session.empty())
+        return holders_->use(HolderKind::session, domain, request.session, now);
+    if (!request.context.empty())
+        return holders_->use(HolderKind::context, domain, request.context, now);
+    return nullptr;
+}
+
+void Engine::admit() {
+    while (!waiting_.empty() && running_.size() < options_.model.max_sequences) {
+        const auto admitted = admit_one(waiting_.front());
+        if (admitted.has_error() && admitted.error().code == ErrorCode::exhausted &&
+            !running_.empty())
+            return;  // when one has ended
+        Submitted taken = std::move(waiting_.front());
+        waiting_.pop_front();
+        {
+            const std::lock_guard lock(mutex_);
+            --n_waiting_;
+        }
+        ++counters_.n_requests_total;
+        if (admitted.has_error()) {
+            taken.sink->on_end(
+                {.reason = FinishReason::error,
+                 .error = admitted.error(),
+                 .n_prompt_tokens = static_cast<std::uint32_t>(taken.request.prompt.size())});
+        }
+    }
+}
+
+/// On error the order is as it was.
+Result<> Engine::admit_one(Submitted& order) {
+    const auto n_prompt = static_cast<std::uint32_t>(order.request.prompt.size());
+    const std::uint32_t max_tokens =
+        order.request.prefix ? 0
+                             : std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
+    KVASIR_TRY(Holder* const holder, find_holder(order.request));
+    const DomainId domain = holder != nullptr ? holder->domain : DomainId{order.request.domain};
+    auto state =
+        SequenceState::begin({*model_, *cache_, *slots_}, domain, order.request.prompt,
+                             n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
+    if (state.has_error()) {
+        if (holder != nullptr && holder->n_requests == 0 && holder->kind != HolderKind::session)
+            holders_->end(*holder);  // made for this request
+        return state.error();
+    }
+    std::optional<Holders::Divergence> divergence;
+    if (holder != nullptr) {
+        constexpr std::size_t kComparedTokens = 24;
+        divergence = holders_->find_divergence(*holder, order.request.prompt, kComparedTokens);
+        state->kv().keep(KvCache::Keep::as_claimed);
+        // Now that what the prompt shares with the old context is leased.
+        if (holder->kind == HolderKind::session)
+            holders_->change_context(*holder, order.request.context);
+    }
+    const Miss miss = explain_miss(state->kv().miss(), state->n_cached(), divergence,
+                                   order.request.prompt, order.request.is_chat, *info_->tokenizer);
+    const GenerationRequest& asked = order.request;
+    const std::uint64_t seed = asked.sampling.seed ? *asked.sampling.seed : random_seed();
+    Sampler sampler(asked.sampling, model_->shape().n_vocab, seed);
+    sampler.accept_prompt(asked.prompt);
+    StopMatcher stop(asked.stop);
+    std::unique_ptr<RunningRequest> request(
+        new RunningRequest{.id = order.id,
+                           .request = std::move(order.request),
+                           .sink = order.sink,
+                           .state = std::move(*state),
+                           .sampler = std::move(sampler),
+                           .detokenizer = IncrementalDetokenizer(info_->tokenizer),
+                           .stop = std::move(stop),
+                           .holder = holder,
+                           .miss = miss,
+                           .max_tokens = max_tokens,
+                           .submitted = order.submitted});
+    count_hits(*request);
+    running_.push_back(std::move(request));
+    return {};
+}
+
+void Engine::count_hits(RunningRequest& r) {
+    const std::uint32_t n_cached = r.state.n_cached();
+    counters_.n_prompt_tokens_total += r.request.prompt.size();
+    counters_.n_cached_tokens_total += n_cached;
+    switch (r.miss.reason) {
+        case MissReason::none: break;
+        case MissReason::never_seen: ++counters_.n_misses_never_seen_total; break;
+        case MissReason::expired: ++counters_.n_misses_expired_total; break;
+        case MissReason::evicted: ++counters_.n_misses_evicted_total; break;
+        case MissReason::retokenized: ++counters_.n_misses_retokenized_total; break;
+        case MissReason::template_: ++counters_.n_misses_template_total; break;
+        case MissReason::diverged: ++counters_.n_misses_diverged_total; break;
+    }
+    if (r.holder != nullptr) {
+        ++r.holder->n_requests;
+        ++r.holder->n_running;
+        r.holder->n_cached_tokens += n_cached;
+    }
+    if (!r.request.prefix)
+        holders_->count_prefix_hits(DomainId{r.request.domain}, r.state.kv().tip(),
+                                    boot_clock_ms());
+}
+
+/// What was computed becomes the prefix of that name, instead of what was before.
+Result<> Engine::hold_prefix(RunningRequest& r) {
+    Holder& prefix = *r.holder;
+    for (const Holder::Branch& branch : prefix.branches) cache_->unpin_branch(branch.id);
+    const std::uint64_t now = boot_clock_ms();
+    prefix.ttl = {.idle_ms = r.request.prefix->ttl.idle_ms,
+                  .absolute_ms = r.request.prefix->ttl.absolute_ms};
+    prefix.created_ms = now;
+    const NodeId tip = r.state.kv().tip();
+    holders_->hold(prefix, tip, r.state.tokens(),
+                   static_cast<std::uint32_t>(r.state.tokens().size()), now);
+    prefix.n_tokens = (cache_->tree().depth(tip) + 1) * kPage;
+    if (prefix.domain != kCommonDomain) return {};
+    return cache_->pin_branch(prefix.branches.back().id);
+}
+
+/// Before the sequence lets go of its pages, its holder takes them.
+void Engine::hold_pages(RunningRequest& r, FinishReason& reason, std::optional<Error>& error) {
+    if (r.holder == nullptr) return;
+    Holder& holder = *r.holder;
+    r.holder = nullptr;
+    --holder.n_running;
+    if (holder.kind != HolderKind::prefix) {
+        holders_->hold(holder, r.state.kv().tip(), r.state.tokens(),
+                       static_cast<std::uint32_t>(r.request.prompt.size()), boot_clock_ms());
+        return;
+    }
+    r.holder = &holder;
+    const auto held = reason == FinishReason::stop ? hold_prefix(r) : Result<>();
+    r.holder = nullptr;
+    if (held.has_error()) {
+        reason = FinishReason::error;
+        error = held.error();
+    }
+    if (held.has_error() || holder.branches.empty()) {
+        end_running(holder, false);
+        holders_->end(holder);
+    }
+}
+
+}  // namespace kvasir

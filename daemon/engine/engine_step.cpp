@@ -1,0 +1,160 @@
+// Engine: a step of the device, and what becomes of each request's share of it.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "config/base/check.hpp"
+#include "config/base/log.hpp"
+#include "daemon/engine/clock.hpp"
+#include "daemon/engine/engine.hpp"
+#include "daemon/engine/running_request.hpp"
+#include "daemon/engine/scheduler.hpp"
+
+namespace kvasir {
+namespace {
+
+double milliseconds(std::chrono::steady_clock::duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+}  // namespace
+
+void Engine::run_step() {
+    std::vector<RequestFacts> facts;
+    for (const auto& request : running_) {
+        // Another request with the same opening may have computed more of it meanwhile.
+        if (!request->is_decoding())
+            counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
+        facts.push_back(
+            {.n_pending = request->state.n_pending(), .is_decoding = request->is_decoding()});
+    }
+    const BatchLimits& limits = model_->limits();
+    const auto plan =
+        plan_step(facts, {.max_tokens = limits.max_tokens, .max_sequences = limits.max_sequences},
+                  rotation_++);
+    std::vector<RunningRequest*> requests;
+    std::vector<std::uint32_t> n_tokens;
+    for (const StepShare& share : plan) {
+        requests.push_back(running_[share.index].get());
+        n_tokens.push_back(share.n_tokens);
+    }
+    const auto computed = compute(requests, n_tokens);
+    if (computed.has_error()) {
+        log_error("step failed",
+                  {{"error", computed.error().message}, {"requests", requests.size()}});
+        fail_all(computed.error());
+        if (computed.error().code == ErrorCode::device_lost) {
+            const std::lock_guard lock(mutex_);
+            broken_ = computed.error();
+        }
+    }
+    std::erase_if(running_, [](const auto& request) { return request->is_done; });
+}
+
+Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
+                         const std::vector<std::uint32_t>& n_tokens) {
+    std::vector<SequenceStep> steps;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const bool is_last = n_tokens[i] == requests[i]->state.n_pending() &&
+                             !requests[i]->request.prefix;  // which needs no logits
+        KVASIR_TRY(const SequenceStep step,
+                   requests[i]->state.prepare(n_tokens[i], is_last ? std::vector{n_tokens[i] - 1}
+                                                                   : std::vector<std::uint32_t>{}));
+        steps.push_back(step);
+    }
+    KVASIR_TRY_VOID(model_->step(steps));
+    ++counters_.n_steps_total;
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        RunningRequest& request = *requests[i];
+        const bool has_logits = !steps[i].logits_at.empty();
+        if (!model_->is_finite(i)) {
+            finish(request, FinishReason::error,
+                   Error{ErrorCode::corrupt,
+                         "the model's keys or values are not finite numbers for this input"});
+        } else {
+            request.state.complete(boot_clock_ms());
+            if (has_logits) take_token(request, model_->logits(row));
+            if (request.request.prefix && request.state.n_pending() == 0)
+                finish(request, FinishReason::stop);
+        }
+        if (has_logits) ++row;
+    }
+    return {};
+}
+
+void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
+    const auto position = static_cast<std::uint32_t>(r.state.tokens().size());
+    auto drawn = r.sampler.sample(logits.first(model_->shape().n_vocab), position);
+    if (drawn.has_error()) {
+        finish(r, FinishReason::error, drawn.error());
+        return;
+    }
+    const TokenId id = *drawn;
+    if (r.n_generated == 0) r.first_token = std::chrono::steady_clock::now();
+    ++r.n_generated;
+    ++counters_.n_generated_tokens_total;
+    if (!r.request.ignore_eos && info_->tokenizer->is_end_of_generation(id)) {
+        finish(r, FinishReason::stop);
+        return;
+    }
+    r.sampler.accept(id);
+    GenerationChunk chunk;
+    GeneratedToken token{.id = id, .bytes = {}, .logprob = 0, .top = {}};
+    if (r.request.logprobs) {
+        token.bytes = info_->tokenizer->token_bytes(id, true);
+        token.logprob = logprob(logits, id);
+        top_logprobs(logits, r.request.n_top_logprobs, r.top);
+        for (const auto& [other, value] : r.top)
+            token.top.push_back({other, info_->tokenizer->token_bytes(other, true), value});
+    }
+    chunk.tokens.push_back(std::move(token));
+    StopMatcher::Released released = r.stop.push(r.detokenizer.push(id));
+    chunk.text = std::move(released.text);
+    r.sink->on_chunk(std::move(chunk));
+    if (released.stopped) {
+        finish(r, FinishReason::stop);
+    } else if (r.n_generated >= r.max_tokens) {
+        finish(r, FinishReason::length);
+    } else {
+        r.state.push_token(id);
+    }
+}
+
+void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error> error) {
+    if (reason == FinishReason::stop || reason == FinishReason::length) {
+        // Text held back for an undecided character or stop string is released now.
+        StopMatcher::Released last = r.stop.push(r.detokenizer.finish());
+        GenerationChunk rest{.text = std::move(last.text) + r.stop.finish(), .tokens = {}};
+        if (!rest.text.empty()) r.sink->on_chunk(std::move(rest));
+    }
+    const std::uint32_t n_cached = r.state.n_cached();  // before the sequence lets go
+    hold_pages(r, reason, error);
+    if (reason == FinishReason::error) {
+        r.state.discard();
+        log_warn("request failed",
+                 {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
+    } else {
+        r.state.release(boot_clock_ms());
+    }
+    r.is_done = true;
+    const auto now = std::chrono::steady_clock::now();
+    const auto first = r.n_generated == 0 ? now : r.first_token;
+    r.sink->on_end({.reason = reason,
+                    .error = std::move(error),
+                    .n_prompt_tokens = static_cast<std::uint32_t>(r.request.prompt.size()),
+                    .n_cached_tokens = n_cached,
+                    .n_generated_tokens = r.n_generated,
+                    .miss = r.miss.reason,
+                    .diverged_at = r.miss.diverged_at,
+                    .prompt_ms = milliseconds(first - r.submitted),
+                    .generate_ms = milliseconds(now - first)});
+}
+
+void Engine::fail_all(const Error& error) {
+    for (const auto& request : running_) {
+        if (!request->is_done) finish(*request, FinishReason::error, error);
+    }
+    running_.clear();
+}
+
+}  // namespace kvasir
