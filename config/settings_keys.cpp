@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 6> kLogLevelNames{"trace", "debug", "info
                                                          "warn",  "error", "off"};
 constexpr std::uint64_t kMiB = 1ULL << 20;
 constexpr std::uint32_t kHourMs = 3'600'000;
+constexpr std::uint32_t kYearSeconds = 31'536'000;
 
 }  // namespace
 
@@ -68,6 +69,13 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "Format of cached values: f16, int8, int4, auto."},
         {"cache.layer_overrides", Text{&s.cache.layer_overrides},
          "Formats of single layers, e.g. \"0-1=f16,5=int8:int4\"; empty: none."},
+        {"cache.session_ttl_seconds", Count{&s.cache.session_ttl_seconds, 0, kYearSeconds},
+         "A session that is not used for so long ends, unless it has its own; 0: never."},
+        {"cache.anonymous_ttl_seconds", Count{&s.cache.anonymous_ttl_seconds, 0, kYearSeconds},
+         "Pages that no session, prefix or context holds go when unused for so long; 0: when space "
+         "is short."},
+        {"cache.max_sessions", Count{&s.cache.max_sessions, 1, 65'536},
+         "Sessions of one domain; beyond, the one idle longest ends."},
 
         {"log.level", Choice<LogLevel>{&s.log.level, kLogLevelNames},
          "trace, debug, info, warn, error, off."},

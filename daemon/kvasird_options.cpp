@@ -83,6 +83,12 @@ Result<EngineOptions> engine_options(const Settings& settings) {
     options.model.step_tokens = settings.engine.step_tokens;
     options.model.kv_budget_bytes = settings.cache.budget_bytes;
     options.max_queue = settings.server.max_queue;
+    const CacheSettings& cache = settings.cache;
+    if (cache.session_ttl_seconds > 0)
+        options.holders.session_ttl.idle_ms = std::uint64_t{cache.session_ttl_seconds} * 1000;
+    if (cache.anonymous_ttl_seconds > 0)
+        options.anonymous_ttl_ms = std::uint64_t{cache.anonymous_ttl_seconds} * 1000;
+    options.holders.n_per_domain = cache.max_sessions;
     return options;
 }
 
