@@ -16,5 +16,6 @@ Result<> run_generate(const Arguments& arguments);
 Result<> run_tokenize(const Arguments& arguments);
 Result<> run_bench(const Arguments& arguments);
 Result<> run_perplexity(const Arguments& arguments);
+Result<> run_cache_sim(const Arguments& arguments);
 
 }  // namespace kvasir::eval

@@ -22,6 +22,8 @@ constexpr std::array kCommands = {
             "perplexity of a text, and KL divergence from another KV format"},
     Command{"tokenize", kvasir::eval::run_tokenize, "texts to token ids"},
     Command{"bench", kvasir::eval::run_bench, "prefill and decode speed"},
+    Command{"cache-sim", kvasir::eval::run_cache_sim,
+            "what a retention policy finds of a trace of requests"},
 };
 
 int usage() {

@@ -68,6 +68,12 @@ const std::vector<Call> kWrong = {
     {{"perplexity", "--model", "MODEL", "--text", "TEXT", "--context", "3"}, 2, {"--context 3"}},
     {{"perplexity", "--model", "MODEL", "--text", "/nonexistent"}, 1, {"/nonexistent"}},
     {{"bench", "--model", "MODEL", "--prompt", "0"}, 2, {"--prompt"}},
+    {{"cache-sim", "--pages", "10"}, 2, {"--trace"}},
+    {{"cache-sim", "--trace", "TEXT"}, 2, {"--pages"}},
+    {{"cache-sim", "--trace", "TEXT", "--pages", "0"}, 2, {"--pages 0"}},
+    {{"cache-sim", "--trace", "TEXT", "--pages", "10", "--policy", "mru"}, 2, {"mru", "lru"}},
+    {{"cache-sim", "--trace", "TEXT", "--pages", "10"}, 1, {"line 1"}},
+    {{"cache-sim", "--trace", "/nonexistent", "--pages", "10"}, 1, {"/nonexistent"}},
     {{"bench", "--model", "MODEL", "--prompt", "500", "--generate", "20"}, 1, {"520", "512"}},
     {{"bench", "--model", "MODEL", "--prompt", "4294967295"}, 1, {"512"}},
     {{"bench", "--model", "MODEL", "--batch", "1000000000"}, 1, {"max_sequences", "1000000000"}}};
