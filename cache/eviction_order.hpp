@@ -36,7 +36,9 @@ public:
     /// REQUIRES: not empty; no age_key is after use_clock.
     std::uint32_t pop_least_valued(const KeepValues& values, std::uint64_t use_clock);
 
-    bool contains(std::uint32_t id) const { return entries_[id].is_linked(); }
+    bool contains(std::uint32_t id) const {
+        return id < entries_.size() && entries_[id].is_linked();
+    }
     bool empty() const { return size() == 0; }
     std::uint32_t size() const { return n_ids_[0] + n_ids_[1]; }
 

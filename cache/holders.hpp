@@ -107,6 +107,7 @@ public:
     /// Counts each page once, however many branches cover it.
     struct Pages {
         std::uint32_t n = 0;
+        std::uint32_t n_on_host = 0;
         std::uint32_t n_shared = 0;  // others claim them too, or run on them
     };
     Pages pages(const Holder& holder) const;

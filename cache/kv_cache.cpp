@@ -11,10 +11,15 @@ namespace kvasir {
 KvCache::KvCache(const Options& options)
     : options_(options),
       pool_(options.n_pages),
-      tree_(options.n_pages, options.hash_seed, options.hash),
-      claims_(tree_, options.n_pages),
-      retainer_(options.retention, options.n_pages, options.hash_seed),
-      dropped_(options.n_pages) {}
+      tree_(options.n_pages + options.n_host_slots, options.hash_seed, options.hash),
+      claims_(tree_, options.n_pages + options.n_host_slots),
+      retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_host_slots,
+                options.hash_seed),
+      dropped_(options.n_pages + options.n_host_slots) {
+    KVASIR_CHECK(options.n_host_slots == 0 || options.mover != nullptr, "a tier has a mover");
+    free_slots_.reserve(options.n_host_slots);
+    for (std::uint32_t i = options.n_host_slots; i > 0; --i) free_slots_.push_back(HostSlot{i - 1});
+}
 
 KvCache::~KvCache() {
     KVASIR_CHECK(stats_.n_sequences == 0, "a sequence outlives its cache");
@@ -55,10 +60,11 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
 
     // Cached pages of the match stop being evictable, so they no longer stand behind anyone's
     // reservation.
-    const auto n_matched = static_cast<std::uint32_t>(chain.size());
-    const auto n_newly_leased = static_cast<std::uint32_t>(std::ranges::count_if(
-        chain, [&](NodeId node) { return pool_.state(tree_.page(node)) == PageState::cached; }));
-    const std::uint32_t n_to_reserve = n_pages - n_matched;
+    const auto n_resident = static_cast<std::uint32_t>(
+        std::ranges::count_if(chain, [&](NodeId node) { return tree_.is_resident(node); }));
+    const auto n_newly_leased = static_cast<std::uint32_t>(
+        std::ranges::count_if(chain, [&](NodeId node) { return is_cached(node); }));
+    const std::uint32_t n_to_reserve = n_pages - n_resident;
     const std::uint64_t n_available =
         std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved;
     const std::uint64_t n_needed = std::uint64_t{n_newly_leased} + n_to_reserve;
@@ -73,17 +79,21 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     sequence.n_reserved_ = n_to_reserve;
     stats_.n_reserved += n_to_reserve;
     ++stats_.n_sequences;
-    for (std::size_t i = 0; i < n_matched; ++i) {
-        sequence.adopt(chain[i]);
-        const PageTokens tokens = prompt.subspan(i * kTokensPerPage).first<kTokensPerPage>();
+    // While pages are fetched for the first of the chain, the last must not be dropped for them.
+    const NodeId last = chain.empty() ? kNoNode : chain.back();
+    if (last != kNoNode && retainer_.is_queued(last)) retainer_.unqueue(last);
+    for (const NodeId node : chain) {
+        if (!sequence.adopt(node)) break;
+        const PageTokens tokens = prompt.subspan(sequence.tokens_.size()).first<kTokensPerPage>();
         sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());
     }
-    sequence.n_cached_tokens_ = n_matched * kTokensPerPage;
+    if (last != kNoNode && is_queueable(last)) queue(last);  // it was not fetched
+    sequence.n_cached_tokens_ = static_cast<std::uint32_t>(sequence.tokens_.size());
     if (options_.reuse) {
         sequence.miss_ = find_miss(sequence, prompt);
         recall(sequence, prompt);
     }
-    ++(n_matched > 0 ? stats_.n_hits : stats_.n_misses);
+    ++(sequence.n_cached_tokens_ > 0 ? stats_.n_hits : stats_.n_misses);
     stats_.n_tokens_asked += prompt.size();
     stats_.n_tokens_reused += sequence.n_cached_tokens_;
     return sequence;
@@ -98,17 +108,38 @@ PageLease KvCache::lease_node(NodeId node) {
 
 void KvCache::unlease_node(NodeId node, PageLease lease) {
     lease.reset();
-    if (pool_.state(tree_.page(node)) != PageState::cached) return;
+    if (!is_cached(node)) return;
     if (!claims_.is_claimed(node)) {  // then nothing claimed or leased follows it
         drop_unclaimed(node, DropReason::ended);
         return;
     }
     retainer_.wait(node);
-    if (tree_.is_leaf(node)) queue(node);
+    if (is_queueable(node)) queue(node);
+}
+
+/// Whether the node can leave its tier next: nothing of its path follows there.
+bool KvCache::is_queueable(NodeId node) const {
+    if (retainer_.is_queued(node)) return false;
+    return tree_.is_resident(node) ? is_cached(node) && tree_.is_frontier(node)
+                                   : tree_.is_leaf(node);
 }
 
 void KvCache::queue(NodeId node) {
-    retainer_.queue(node, claims_.n_branches(node) > 0 ? Standing::held : Standing::anonymous);
+    retainer_.queue(node, claims_.n_branches(node) > 0 ? Standing::held : Standing::anonymous,
+                    tree_.is_resident(node) ? Tier::device : Tier::host);
+}
+
+/// Its claims have changed.
+void KvCache::requeue(NodeId node) {
+    if (!retainer_.is_queued(node)) return;
+    retainer_.unqueue(node);
+    queue(node);
+}
+
+/// A node after parent has left parent's tier, or the tree.
+void KvCache::queue_parent(NodeId parent) {
+    // Unclaimed ones are on their way out.
+    if (parent != kNoNode && claims_.is_claimed(parent) && is_queueable(parent)) queue(parent);
 }
 
 /// The path that a page of this domain after parent goes on from.
@@ -142,7 +173,7 @@ void KvCache::recall(Sequence& sequence, std::span<const TokenId> prompt) {
     }
 }
 
-/// REQUIRES: a cached leaf, not queued.
+/// REQUIRES: a leaf of the tree that nobody has leased, not queued.
 void KvCache::evict(NodeId node, DropReason reason) {
     const NodeId parent = tree_.parent(node);
     dropped_.remember(retainer_.path_of(node), reason);
@@ -150,7 +181,12 @@ void KvCache::evict(NodeId node, DropReason reason) {
     const DomainId domain = tree_.domain(node);
     --domains_.find(domain)->second.n_pages;
     forget_unused(domain);
-    pool_.free(tree_.page(node));
+    if (tree_.is_resident(node)) {
+        pool_.free(tree_.page(node));
+    } else {
+        options_.mover->drop(tree_.slot(node));
+        free_slots_.push_back(tree_.slot(node));
+    }
     tree_.remove(node);
     switch (reason) {
         case DropReason::space: ++stats_.n_evicted_for_space; break;
@@ -158,9 +194,7 @@ void KvCache::evict(NodeId node, DropReason reason) {
         case DropReason::expired: ++stats_.n_evicted_expired; break;
         case DropReason::ended: ++stats_.n_evicted_ended; break;
     }
-    if (parent == kNoNode || !tree_.is_leaf(parent)) return;
-    if (pool_.state(tree_.page(parent)) == PageState::cached && claims_.is_claimed(parent))
-        queue(parent);  // unclaimed ones are on their way out
+    queue_parent(parent);
 }
 
 void KvCache::forget_unused(DomainId domain) noexcept {
@@ -168,7 +202,7 @@ void KvCache::forget_unused(DomainId domain) noexcept {
     if (found->second.n_pages == 0 && found->second.n_sequences == 0) domains_.erase(found);
 }
 
-/// REQUIRES: cached and unclaimed.
+/// REQUIRES: idle and unclaimed.
 void KvCache::drop_unclaimed(NodeId node, DropReason reason) {
     if (retainer_.is_queued(node)) retainer_.unqueue(node);
     retainer_.forget(node);
@@ -180,16 +214,85 @@ PageLease KvCache::take_reserved_page() {
     --stats_.n_reserved;
     auto lease = pool_.acquire();
     if (!lease) {
-        evict(retainer_.pop(), DropReason::space);
+        const NodeId node = retainer_.pop(Tier::device);
+        const HostSlot slot = take_slot();
+        if (slot == kNoSlot) {
+            evict(node, DropReason::space);
+        } else {
+            save(node, slot);
+        }
         lease = pool_.acquire();
     }
     return std::move(*lease);
 }
 
+/// REQUIRES: cached, on the frontier, not queued.
+void KvCache::save(NodeId node, HostSlot slot) {
+    options_.mover->save(tree_.page(node), slot);
+    ++stats_.n_saved;
+    pool_.free(tree_.page(node));
+    tree_.move_out(node, slot);
+    if (is_queueable(node)) queue(node);
+    queue_parent(tree_.parent(node));
+}
+
+std::uint32_t KvCache::save_all() {
+    std::uint32_t n_saved = 0;
+    for (; !free_slots_.empty() && !retainer_.empty(Tier::device); ++n_saved)
+        save(retainer_.pop(Tier::device), take_slot());
+    return n_saved;
+}
+
+/// kNoSlot: there is no host tier, or all of it belongs to the match that is being fetched; then
+/// nothing of what leaves the device has anything after it there.
+HostSlot KvCache::take_slot() {
+    if (free_slots_.empty() && !retainer_.empty(Tier::host))
+        evict(retainer_.pop(Tier::host), DropReason::space);
+    if (free_slots_.empty()) return kNoSlot;
+    const HostSlot slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+}
+
+/// The node's page has been computed anew: it is resident again, and the slot is free.
+void KvCache::take_back(NodeId node, PageId page) {
+    const HostSlot slot = tree_.slot(node);
+    if (retainer_.is_queued(node)) retainer_.unqueue(node);
+    options_.mover->drop(slot);
+    free_slots_.push_back(slot);
+    tree_.move_in(node, page);
+    pool_.keep(page);
+    retainer_.found(node, true);
+    retainer_.tick();
+}
+
+/// Back from host memory into a page that the sequence has reserved. False: its content is lost.
+bool KvCache::fetch(NodeId node, Sequence& sequence) {
+    // Making room for it must not push it out.
+    if (retainer_.is_queued(node)) retainer_.unqueue(node);
+    PageLease lease = take_reserved_page();
+    --sequence.n_reserved_;
+    const HostSlot slot = tree_.slot(node);
+    if (!options_.mover->load(slot, lease.page())) {
+        lease.reset();
+        ++sequence.n_reserved_;
+        ++stats_.n_reserved;
+        if (is_queueable(node)) queue(node);
+        return false;
+    }
+    take_back(node, lease.page());
+    ++stats_.n_loaded;
+    sequence.leases_.push_back(std::move(lease));
+    return true;
+}
+
 std::uint32_t KvCache::trim(std::uint32_t n) {
     std::uint32_t n_evicted = 0;
-    for (; n_evicted < n && !retainer_.empty(); ++n_evicted)
-        evict(retainer_.pop(), DropReason::request);
+    // Host memory first: what lies there is worth least, and comes after what is on the device.
+    for (; n_evicted < n && !retainer_.empty(Tier::host); ++n_evicted)
+        evict(retainer_.pop(Tier::host), DropReason::request);
+    for (; n_evicted < n && !retainer_.empty(Tier::device); ++n_evicted)
+        evict(retainer_.pop(Tier::device), DropReason::request);
     return n_evicted;
 }
 
@@ -198,8 +301,8 @@ std::uint32_t KvCache::drop_domain(DomainId domain, std::uint32_t n_pages) {
     for (std::uint32_t i = 0; i < tree_.id_limit() && n_evicted < n_pages; ++i) {
         // From a leaf upwards, as far as nothing else hangs on the branch.
         NodeId node{i};
-        while (node != kNoNode && retainer_.is_queued(node) && tree_.domain(node) == domain &&
-               n_evicted < n_pages) {
+        while (node != kNoNode && retainer_.is_queued(node) && tree_.is_leaf(node) &&
+               tree_.domain(node) == domain && n_evicted < n_pages) {
             const NodeId parent = tree_.parent(node);
             retainer_.unqueue(node);
             retainer_.forget(node);
@@ -222,6 +325,8 @@ KvCache::Stats KvCache::stats() const {
     stats.n_cached = pool_.n_cached();
     stats.n_leased = pool_.n_leased();
     stats.n_held = claims_.n_held();
+    stats.n_host_slots = options_.n_host_slots;
+    stats.n_on_host = options_.n_host_slots - static_cast<std::uint32_t>(free_slots_.size());
     return stats;
 }
 
@@ -234,6 +339,7 @@ void KvCache::check_invariants() const {
         std::uint64_t{stats_.n_reserved} <= std::uint64_t{pool_.n_free()} + pool_.n_cached(),
         "every reserved page can be had");
     std::vector<bool> entered(pool_.n_pages());
+    std::vector<bool> slots(options_.n_host_slots);
     std::uint32_t n_cached = 0;
     std::map<DomainId, std::uint32_t> n_pages;
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
@@ -242,22 +348,35 @@ void KvCache::check_invariants() const {
             KVASIR_CHECK(!retainer_.is_queued(node), "what is queued is in the tree");
             continue;
         }
-        const PageId page = tree_.page(node);
-        const PageState state = pool_.state(page);
         ++n_pages[tree_.domain(node)];
+        const NodeId parent = tree_.parent(node);
+        KVASIR_CHECK(!is_idle(node) || claims_.is_claimed(node), "what is cached is claimed");
+        KVASIR_CHECK(!retainer_.is_queued(node) || is_idle(node), "what is queued is idle");
+        if (!tree_.is_resident(node)) {
+            KVASIR_CHECK(!slots[to_index(tree_.slot(node))], "a slot holds one page");
+            slots[to_index(tree_.slot(node))] = true;
+            KVASIR_CHECK(retainer_.is_queued(node) == tree_.is_leaf(node),
+                         "the host tier's queue holds its leaves");
+            continue;
+        }
+        const PageId page = tree_.page(node);
         KVASIR_CHECK(!entered[to_index(page)], "a page is in the tree once");
         entered[to_index(page)] = true;
-        KVASIR_CHECK(state != PageState::free, "a page in the tree has content");
-        const bool cached = state == PageState::cached;
+        KVASIR_CHECK(pool_.state(page) != PageState::free, "a page in the tree has content");
+        const bool cached = is_cached(node);
         if (cached) ++n_cached;
-        KVASIR_CHECK(!cached || claims_.is_claimed(node), "what is cached is claimed");
-        KVASIR_CHECK(retainer_.is_queued(node) == (cached && tree_.is_leaf(node)),
-                     "the queue holds the cached leaves");
-        const NodeId parent = tree_.parent(node);
+        KVASIR_CHECK(retainer_.is_queued(node) == (cached && tree_.is_frontier(node)),
+                     "the queue holds the cached pages that nothing on the device follows");
         KVASIR_CHECK(
             cached || parent == kNoNode || pool_.state(tree_.page(parent)) == PageState::leased,
             "a leased page's parent is leased");
     }
+    for (const HostSlot slot : free_slots_) {
+        KVASIR_CHECK(!slots[to_index(slot)], "a free slot holds nothing");
+        slots[to_index(slot)] = true;
+    }
+    KVASIR_CHECK(std::ranges::all_of(slots, [](bool used) { return used; }),
+                 "every slot is free or holds a page");
     KVASIR_CHECK(n_cached == pool_.n_cached(), "every cached page is in the tree");
     std::uint32_t n_sequences = 0;
     for (const auto& [domain, use] : domains_) {

@@ -28,7 +28,9 @@ namespace kvasir {
 /// of the domain may lease it. Every entered page is kept, every kept page is in the tree. A page
 /// is leased by a sequence only together with all pages before it, so whatever is Cached can be
 /// evicted, leaves first: the queue holds exactly the Cached leaves. Whatever is Cached is claimed
-/// (claims.hpp); a page whose last claim goes is freed at once. Reservations are promises on
+/// (claims.hpp); a page whose last claim goes is freed at once. With a host tier, what is evicted
+/// for space goes there instead, and whatever is least valued there goes for good; a match fetches
+/// what it needs back into pages it has reserved. Reservations are promises on
 /// Free and Cached pages: n_reserved <= n_free + n_cached at every moment; that is why a step never
 /// fails for want of a page.
 ///
@@ -40,7 +42,9 @@ public:
         std::uint32_t n_pages = 0;
         bool reuse = true;  // false: nothing is looked up, nothing stays
         RetentionPolicy retention = RetentionPolicy::kvasir;
-        std::uint64_t hash_seed = 0;  // random where callers are not trusted (see PrefixTree)
+        std::uint32_t n_host_slots = 0;  // pages of the host tier; 0: none
+        PageMover* mover = nullptr;      // with n_host_slots; must outlive the cache
+        std::uint64_t hash_seed = 0;     // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };
 
@@ -68,6 +72,8 @@ public:
         std::uint32_t n_sequences = 0;
         std::uint32_t n_held = 0;    // by a branch
         std::uint32_t n_pinned = 0;  // leases of pinned branches, a page once a branch
+        std::uint32_t n_host_slots = 0;
+        std::uint32_t n_on_host = 0;  // pages in host memory: none of the above
         // Totals since construction.
         std::uint64_t n_hits = 0;    // sequences that began on cached pages
         std::uint64_t n_misses = 0;  // sequences that began without
@@ -75,6 +81,8 @@ public:
         std::uint64_t n_evicted_by_request = 0;
         std::uint64_t n_evicted_expired = 0;
         std::uint64_t n_evicted_ended = 0;
+        std::uint64_t n_saved = 0;   // from the device to host memory
+        std::uint64_t n_loaded = 0;  // and back
         std::uint64_t n_duplicates =
             0;  // pages computed though another sequence was about to enter them
         std::uint64_t n_tokens_asked = 0;   // of all prompts
@@ -99,6 +107,8 @@ public:
 
     /// Evicts up to n cached pages, in the order of retention. Returns how many.
     std::uint32_t trim(std::uint32_t n);
+    /// Moves cached pages to the host tier as far as it has free slots. Returns how many.
+    std::uint32_t save_all();
     /// Evicts all cached pages; what running sequences hold stays.
     std::uint32_t drop_all() { return trim(pool_.n_pages()); }
 
@@ -145,7 +155,18 @@ private:
     void recall(Sequence& sequence, std::span<const TokenId> prompt);
     Miss find_miss(const Sequence& sequence, std::span<const TokenId> prompt) const;
     PathHash path_before(DomainId domain, NodeId parent) const;
+    bool is_cached(NodeId node) const {  // on the device, and nobody's lease
+        return tree_.is_resident(node) && pool_.state(tree_.page(node)) == PageState::cached;
+    }
+    bool is_idle(NodeId node) const { return !tree_.is_resident(node) || is_cached(node); }
+    bool is_queueable(NodeId node) const;
     void queue(NodeId node);
+    void requeue(NodeId node);
+    void queue_parent(NodeId parent);
+    HostSlot take_slot();
+    void save(NodeId node, HostSlot slot);
+    void take_back(NodeId node, PageId page);
+    bool fetch(NodeId node, Sequence& sequence);
     void evict(NodeId node, DropReason reason);
     void forget_unused(DomainId domain) noexcept;
     void drop_unclaimed(NodeId node, DropReason reason);
@@ -158,6 +179,7 @@ private:
     Claims claims_;
     Retainer retainer_;
     DropMemory dropped_;
+    std::vector<HostSlot> free_slots_;
     std::map<DomainId, DomainUse> domains_;
     struct Pin {
         std::vector<NodeId> nodes;  // deepest first
@@ -221,7 +243,7 @@ public:
 private:
     friend class KvCache;
     void swap(Sequence& other) noexcept;
-    void adopt(NodeId node);
+    bool adopt(NodeId node);
 
     KvCache* cache_ = nullptr;  // none: empty
     DomainId domain_{};

@@ -14,19 +14,15 @@ KvCache::Freed KvCache::move_branch(BranchId branch, NodeId tip, DropReason reas
     // claims_.left() is not moved by what follows: only move and forget touch branches.
     for (const NodeId node : claims_.left()) {
         if (claims_.n_branches(node) > 0) break;  // then all before it are held as well
-        if (pool_.state(tree_.page(node)) != PageState::cached) continue;  // when its lease ends
+        if (!is_idle(node)) continue;             // when its lease ends
         if (!claims_.is_claimed(node)) {
             drop_unclaimed(node, reason);
             ++freed.n_pages;
-        } else if (retainer_.is_queued(node)) {
-            retainer_.unqueue(node);
-            queue(node);
+        } else {
+            requeue(node);
         }
     }
-    if (tip != kNoNode && retainer_.is_queued(tip)) {
-        retainer_.unqueue(tip);
-        queue(tip);
-    }
+    if (tip != kNoNode) requeue(tip);
     return freed;
 }
 
@@ -42,8 +38,10 @@ Result<> KvCache::pin_branch(BranchId branch) {
     Pin pin;
     std::uint32_t n_newly_leased = 0;
     for (NodeId node = tip(branch); node != kNoNode; node = tree_.parent(node)) {
+        if (!tree_.is_resident(node))
+            return Error{ErrorCode::exhausted, "prefix: not all of its pages are on the device"};
         pin.nodes.push_back(node);
-        n_newly_leased += pool_.state(tree_.page(node)) == PageState::cached ? 1 : 0;
+        n_newly_leased += is_cached(node) ? 1 : 0;
     }
     const auto n = static_cast<std::uint32_t>(pin.nodes.size());
     if (stats_.n_pinned + n > pool_.n_pages() / 2) {
@@ -78,8 +76,7 @@ KvCache::Freed KvCache::expire_anonymous(std::uint64_t used_before_ms) {
     std::vector<NodeId> expired;
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         const NodeId node{i};
-        if (tree_.contains(node) && claims_.is_anonymous(node) &&
-            pool_.state(tree_.page(node)) == PageState::cached &&
+        if (tree_.contains(node) && claims_.is_anonymous(node) && is_idle(node) &&
             retainer_.facts(node).last_use_ms < used_before_ms)
             expired.push_back(node);
     }

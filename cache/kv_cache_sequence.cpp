@@ -23,12 +23,18 @@ void KvCache::Sequence::swap(Sequence& other) noexcept {
     known_hits_.swap(other.known_hits_);
 }
 
-void KvCache::Sequence::adopt(NodeId node) {
-    leases_.push_back(cache_->lease_node(node));
+/// False: the page was in a lower tier, and its content is lost.
+bool KvCache::Sequence::adopt(NodeId node) {
+    if (cache_->tree_.is_resident(node)) {
+        leases_.push_back(cache_->lease_node(node));
+    } else if (!cache_->fetch(node, *this)) {
+        return false;
+    }
     pages_.push_back(cache_->tree_.page(node));
     nodes_.push_back(node);
     // Of pages in the tree only the number matters here; their hits are the retainer's.
     if (known_hits_.size() < nodes_.size()) known_hits_.push_back(0);
+    return true;
 }
 
 PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
@@ -60,7 +66,13 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
         const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
         const PageTokens tokens =
             std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
-        if (const auto found = cache_->tree_.find(domain_, parent, tokens)) {
+        const auto found = cache_->tree_.find(domain_, parent, tokens);
+        if (found && !cache_->tree_.is_resident(*found)) {
+            cache_->take_back(*found, pages_[i]);
+            nodes_.push_back(*found);
+            continue;
+        }
+        if (found) {
             leases_[i] = cache_->lease_node(*found);  // our own page, never kept, is free again
             pages_[i] = leases_[i].page();
             ++cache_->stats_.n_duplicates;
@@ -95,9 +107,12 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
         const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
         const auto node = cache_->tree_.find(domain_, parent, tokens);
         if (!node) break;
-        adopt(*node);
-        --n_reserved_;  // one promised page less, one page leased: never short
-        --cache_->stats_.n_reserved;
+        const bool is_resident = cache_->tree_.is_resident(*node);
+        if (!adopt(*node)) break;
+        if (is_resident) {  // one promised page less, one page leased: never short
+            --n_reserved_;
+            --cache_->stats_.n_reserved;
+        }
         tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
         n_gained += kTokensPerPage;
     }

@@ -84,7 +84,9 @@ PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageToke
     }
     std::uint32_t depth = 0;
     if (parent != kNoNode) {
+        KVASIR_CHECK(is_resident(parent), "a new page follows resident ones");
         ++nodes_[to_index(parent)].n_children;
+        ++nodes_[to_index(parent)].n_resident_children;
         depth = nodes_[to_index(parent)].depth + 1;
     }
     nodes_[to_index(node)] = {.key = key,
@@ -104,10 +106,30 @@ void PrefixTree::remove(NodeId node) {
     NodeId* link = &buckets_[bucket_of(entry.key)];
     while (*link != node) link = &nodes_[to_index(*link)].next;
     *link = entry.next;
-    if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_children;
+    if (entry.key.parent != kNoNode) {
+        --nodes_[to_index(entry.key.parent)].n_children;
+        if (entry.slot == kNoSlot) --nodes_[to_index(entry.key.parent)].n_resident_children;
+    }
     entry = Node{.next = unused_};  // also forgets the tokens
     unused_ = node;
     --n_nodes_;
+}
+
+void PrefixTree::move_out(NodeId node, HostSlot slot) {
+    KVASIR_CHECK(is_frontier(node), "nodes leave the device from the end of their paths");
+    Node& entry = nodes_[to_index(node)];
+    entry.slot = slot;
+    entry.page = PageId{};
+    if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_resident_children;
+}
+
+void PrefixTree::move_in(NodeId node, PageId page) {
+    Node& entry = nodes_[to_index(node)];
+    KVASIR_CHECK(!is_resident(node) && (parent(node) == kNoNode || is_resident(parent(node))),
+                 "nodes come back in the order of their paths");
+    entry.slot = kNoSlot;
+    entry.page = page;
+    if (entry.key.parent != kNoNode) ++nodes_[to_index(entry.key.parent)].n_resident_children;
 }
 
 const PrefixTree::Node& PrefixTree::at(NodeId node) const {
@@ -117,6 +139,7 @@ const PrefixTree::Node& PrefixTree::at(NodeId node) const {
 
 void PrefixTree::check_invariants() const {
     std::vector<std::uint32_t> n_children(nodes_.size());
+    std::vector<std::uint32_t> n_resident(nodes_.size());
     std::uint32_t n_in_use = 0;
     for (std::uint32_t i = 0; i < id_limit(); ++i) {
         const Node& node = nodes_[i];
@@ -133,10 +156,15 @@ void PrefixTree::check_invariants() const {
                      "a parent is of its child's domain or common");
         KVASIR_CHECK(parent.depth + 1 == node.depth, "a child is one page deeper");
         ++n_children[to_index(node.key.parent)];
+        if (node.slot != kNoSlot) continue;
+        KVASIR_CHECK(parent.slot == kNoSlot, "of any path the beginning is resident");
+        ++n_resident[to_index(node.key.parent)];
     }
     KVASIR_CHECK(n_in_use == n_nodes_, "the count of nodes is right");
     for (std::size_t i = 0; i < nodes_.size(); ++i)
-        KVASIR_CHECK(nodes_[i].n_children == n_children[i], "the count of children is right");
+        KVASIR_CHECK(
+            nodes_[i].n_children == n_children[i] && nodes_[i].n_resident_children == n_resident[i],
+            "the count of children is right");
     std::uint32_t n_unused = 0;
     for (NodeId node = unused_; node != kNoNode; node = nodes_[to_index(node)].next) {
         KVASIR_CHECK(!contains(node), "an unused node is not in the tree");

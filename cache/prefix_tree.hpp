@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cache/page_pool.hpp"
+#include "cache/tier.hpp"
 #include "config/base/types.hpp"
 
 namespace kvasir {
@@ -49,7 +50,9 @@ std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed);
 ///     domain 1            +- [... hello]                        page 8   its own, after a common
 ///     one
 ///
-/// A node stands for one page of 32 tokens. It is identified by its domain, its parent node and its
+/// A node stands for one page of 32 tokens. It is resident while the page is on the device; else it
+/// has a slot in host memory, and all nodes below it have one too: of any path the beginning is
+/// resident. It is identified by its domain, its parent node and its
 /// tokens, all compared; no two nodes are equal in these. Every node's parent is in the tree and of
 /// its domain or common, so nodes leave leaves first. Memory for max_nodes is reserved at
 /// construction (touched as it is used); afterwards only match allocates. find, insert, remove:
@@ -72,12 +75,24 @@ public:
         NodeId node;
         bool is_new;  // false: an equal node was there and keeps its own page
     };
-    /// REQUIRES: parent is kNoNode or a node of this domain or a common one; fewer than max_nodes
-    /// nodes, or an equal one there.
+    /// REQUIRES: parent is kNoNode or a resident node of this domain or a common one; fewer than
+    /// max_nodes nodes, or an equal one there.
     Inserted insert(DomainId domain, NodeId parent, PageTokens tokens, PageId page);
     /// REQUIRES: node is a leaf.
     void remove(NodeId node);
 
+    /// Out of the device's memory and back in. REQUIRES: resident, without resident children; a
+    /// resident parent, or none.
+    void move_out(NodeId node, HostSlot slot);
+    void move_in(NodeId node, PageId page);
+    bool is_resident(NodeId node) const { return at(node).slot == kNoSlot; }
+    /// Resident, and nothing resident follows.
+    bool is_frontier(NodeId node) const {
+        return is_resident(node) && at(node).n_resident_children == 0;
+    }
+    HostSlot slot(NodeId node) const { return at(node).slot; }  // kNoSlot: resident
+
+    /// REQUIRES: resident.
     PageId page(NodeId node) const { return at(node).page; }
     NodeId parent(NodeId node) const { return at(node).key.parent; }
     DomainId domain(NodeId node) const { return at(node).key.domain; }
@@ -100,6 +115,8 @@ private:
         PageId page{};
         std::uint32_t depth = 0;
         std::uint32_t n_children = 0;
+        std::uint32_t n_resident_children = 0;
+        HostSlot slot = kNoSlot;
         NodeId next = kNoNode;  // in the same bucket, or in the list of unused nodes
         bool in_use = false;
     };

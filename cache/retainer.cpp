@@ -13,13 +13,14 @@ constexpr std::uint64_t kMinRefreshInterval =
 
 }  // namespace
 
-Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint64_t seed)
+Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
+                   std::uint64_t seed)
     : policy_(policy),
       n_pages_(n_pages),
       seed_(seed),
       facts_(n_pages),
       paths_(n_pages),
-      order_(n_pages) {
+      orders_{EvictionOrder(n_pages), EvictionOrder(n_host > 0 ? n_pages : 0)} {
     if (policy_ == RetentionPolicy::kvasir) history_.emplace(n_pages);
 }
 
@@ -68,18 +69,20 @@ void Retainer::wait(NodeId node) {
     history_->begin_wait(path_of(node), retention_class(facts), facts.n_hits, use_clock_);
 }
 
-void Retainer::queue(NodeId node, Standing standing) {
+void Retainer::queue(NodeId node, Standing standing, Tier tier) {
     const PageFacts& facts = facts_[to_index(node)];
-    order_.insert(to_index(node), eviction_rank(policy_, facts),
-                  history_ ? retention_class(facts) : 0, standing);
+    order_of(tier).insert(to_index(node), eviction_rank(policy_, facts),
+                          history_ ? retention_class(facts) : 0, standing);
 }
 
 void Retainer::unqueue(NodeId node) {
-    order_.erase(to_index(node));
+    order_of(order_of(Tier::device).contains(to_index(node)) ? Tier::device : Tier::host)
+        .erase(to_index(node));
 }
 
-NodeId Retainer::pop() {
-    return NodeId{history_ ? order_.pop_least_valued(values_, use_clock_) : order_.pop_first()};
+NodeId Retainer::pop(Tier tier) {
+    EvictionOrder& order = order_of(tier);
+    return NodeId{history_ ? order.pop_least_valued(values_, use_clock_) : order.pop_first()};
 }
 
 void Retainer::forget(NodeId node) {
@@ -87,7 +90,7 @@ void Retainer::forget(NodeId node) {
 }
 
 void Retainer::check_invariants() const {
-    order_.check_invariants();
+    for (const EvictionOrder& order : orders_) order.check_invariants();
     if (history_) history_->check_invariants();
 }
 

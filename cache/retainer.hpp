@@ -2,6 +2,7 @@
 // page goes next.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -20,8 +21,10 @@ namespace kvasir {
 /// asked for again. Only refresh allocates after construction.
 class Retainer {
 public:
+    /// n_pages: of both tiers, and ids of nodes are below it; of these, n_host in host memory.
     /// seed: of the path hashes; random where callers are not trusted.
-    Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint64_t seed);
+    Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
+             std::uint64_t seed);
 
     /// Learns anew from the history when enough has happened since. Call before a sequence begins.
     void refresh();
@@ -47,12 +50,16 @@ public:
     /// The use clock: one more page asked for, or one more sequence gone.
     void tick() { ++use_clock_; }
 
-    /// It is evictable. REQUIRES: not queued.
-    void queue(NodeId node, Standing standing);
+    /// It is evictable from where it lives. REQUIRES: not queued.
+    void queue(NodeId node, Standing standing, Tier tier = Tier::device);
     void unqueue(NodeId node);  // it is no longer, or is being dropped. REQUIRES: queued
-    NodeId pop();               // the one that goes next, no longer queued. REQUIRES: not empty
-    bool is_queued(NodeId node) const { return order_.contains(to_index(node)); }
-    bool empty() const { return order_.empty(); }
+    /// The one of the tier that goes next, no longer queued. REQUIRES: not empty.
+    NodeId pop(Tier tier = Tier::device);
+    bool is_queued(NodeId node) const {
+        return order_of(Tier::device).contains(to_index(node)) ||
+               order_of(Tier::host).contains(to_index(node));
+    }
+    bool empty(Tier tier = Tier::device) const { return order_of(tier).empty(); }
     /// The node's page is dropped for good, not for want of space: no trace stays.
     void forget(NodeId node);
 
@@ -64,10 +71,14 @@ private:
     std::uint32_t n_pages_;
     std::uint64_t seed_;
     std::uint64_t use_clock_ = 0;
-    std::uint64_t next_refresh_ = 0;       // use clock
-    std::vector<PageFacts> facts_;         // (n_pages): by node
-    std::vector<PathHash> paths_;          // (n_pages): by node
-    EvictionOrder order_;                  // of nodes
+    std::uint64_t next_refresh_ = 0;  // use clock
+    std::vector<PageFacts> facts_;    // (n_pages): by node
+    std::vector<PathHash> paths_;     // (n_pages): by node
+    const EvictionOrder& order_of(Tier tier) const {
+        return orders_[static_cast<std::size_t>(tier)];
+    }
+    EvictionOrder& order_of(Tier tier) { return orders_[static_cast<std::size_t>(tier)]; }
+    std::array<EvictionOrder, 2> orders_;  // of nodes, by tier
     std::optional<ReuseHistory> history_;  // with policy kvasir
     KeepValues values_;
 };

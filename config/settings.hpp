@@ -50,6 +50,7 @@ struct CacheSettings {
     KvFormatChoice keys = KvFormatChoice::int8;
     KvFormatChoice values = KvFormatChoice::int8;
     std::string layer_overrides;
+    std::uint64_t host_budget_bytes = 0;         // 0: no host tier
     std::uint32_t session_ttl_seconds = 3600;    // idle; 0: until it is ended
     std::uint32_t anonymous_ttl_seconds = 3600;  // since the last use; 0: until space is short
     std::uint32_t max_sessions = 1024;           // a domain

@@ -69,6 +69,9 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "Format of cached values: f16, int8, int4, auto."},
         {"cache.layer_overrides", Text{&s.cache.layer_overrides},
          "Formats of single layers, e.g. \"0-1=f16,5=int8:int4\"; empty: none."},
+        {"cache.host_budget_bytes", Size{&s.cache.host_budget_bytes, 0, 1ULL << 44},
+         "Host memory for pages that the device has no room for, e.g. \"1GiB\"; 0: they are "
+         "dropped."},
         {"cache.session_ttl_seconds", Count{&s.cache.session_ttl_seconds, 0, kYearSeconds},
          "A session that is not used for so long ends, unless it has its own; 0: never."},
         {"cache.anonymous_ttl_seconds", Count{&s.cache.anonymous_ttl_seconds, 0, kYearSeconds},

@@ -88,6 +88,7 @@ Result<EngineOptions> engine_options(const Settings& settings) {
         options.holders.session_ttl.idle_ms = std::uint64_t{cache.session_ttl_seconds} * 1000;
     if (cache.anonymous_ttl_seconds > 0)
         options.anonymous_ttl_ms = std::uint64_t{cache.anonymous_ttl_seconds} * 1000;
+    options.host_budget_bytes = cache.host_budget_bytes;
     options.holders.n_per_domain = cache.max_sessions;
     return options;
 }

@@ -76,6 +76,11 @@ KvLayer KvStore::layer(std::uint32_t i) const {
     return layer;
 }
 
+Slice KvStore::page(std::uint32_t layer, std::uint32_t index) const {
+    const std::uint64_t bytes = std::uint64_t{shape_.page_words(layer)} * 4;
+    return slabs_[layer][index / pages_per_slab_].slice(index % pages_per_slab_ * bytes, bytes);
+}
+
 std::uint64_t KvStore::allocated_bytes() const {
     std::uint64_t bytes = 0;
     for (const Buffer& open : open_) bytes += open.bytes();

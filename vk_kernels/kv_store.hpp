@@ -64,6 +64,8 @@ public:
     /// Allocates every slab that pages below n_pages lie in. Errors: exhausted.
     Result<> reserve_pages(Device& device, std::uint32_t n_pages);
     KvLayer layer(std::uint32_t i) const;
+    /// One layer's bytes of a sealed page. REQUIRES: reserved.
+    Slice page(std::uint32_t layer, std::uint32_t index) const;
     /// Bytes asked of the driver for slabs and open slots.
     std::uint64_t allocated_bytes() const;
 

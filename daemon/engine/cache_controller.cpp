@@ -38,6 +38,7 @@ SessionInfo CacheController::describe(const Holder& holder) const {
                      .n_requests = holder.n_requests,
                      .n_cached_tokens = holder.n_cached_tokens,
                      .is_running = holder.n_running > 0};
+    if (pages.n_on_host > 0) info.tier = pages.n_on_host == pages.n ? "host" : "mixed";
     if (!holder.branches.empty()) {
         const NodeId tip = parts_.cache.tip(holder.branches.back().id);
         info.n_tokens = tip == kNoNode ? 0 : (parts_.cache.tree().depth(tip) + 1) * kTokensPerPage;
@@ -168,6 +169,8 @@ CacheReport CacheController::report(const Caller& caller) {
     report.n_leased = stats.n_leased;
     report.n_cached = stats.n_cached;
     report.n_claimed = stats.n_held;
+    report.n_on_host = stats.n_on_host;
+    report.n_host_slots = stats.n_host_slots;
     report.n_sessions = parts_.holders.count(HolderKind::session);
     report.n_prefixes = parts_.holders.count(HolderKind::prefix);
     report.n_hits = stats.n_hits;

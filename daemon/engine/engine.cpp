@@ -70,8 +70,17 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         return Error{ErrorCode::unsupported,
                      fmt::format("{}: the file has no tokenizer", options.model.path.string())};
     }
-    engine->cache_ = std::make_unique<KvCache>(
-        KvCache::Options{.n_pages = model.n_pages(), .hash_seed = random_seed()});
+    KvCache::Options cache{.n_pages = model.n_pages()};
+    cache.hash_seed = random_seed();
+    if (options.host_budget_bytes > 0) {
+        engine->host_pages_ =
+            std::make_unique<HostPages>(*engine->model_, options.host_budget_bytes);
+        cache.n_host_slots = engine->host_pages_->n_slots();
+        cache.mover = engine->host_pages_.get();
+        log_info("host tier",
+                 {{"pages", cache.n_host_slots}, {"budget_bytes", options.host_budget_bytes}});
+    }
+    engine->cache_ = std::make_unique<KvCache>(cache);
     engine->holders_ = std::make_unique<Holders>(*engine->cache_, options.holders);
     engine->controller_ = std::make_unique<CacheController>(CacheController::Parts{
         .cache = *engine->cache_,
@@ -265,6 +274,10 @@ void Engine::publish_metrics() {
     counters_.n_pages_leased = stats.n_leased;
     counters_.n_pages_cached = stats.n_cached;
     counters_.n_pages_claimed = stats.n_held;
+    counters_.n_pages_on_host = stats.n_on_host;
+    counters_.n_pages_saved_total = stats.n_saved;
+    counters_.n_pages_loaded_total = stats.n_loaded;
+    counters_.host_bytes_allocated = host_pages_ ? host_pages_->allocated_bytes() : 0;
     counters_.n_sessions = holders_->count(HolderKind::session);
     counters_.n_prefixes = holders_->count(HolderKind::prefix);
     counters_.n_hits_total = stats.n_hits;

@@ -16,6 +16,7 @@
 #include "cache/kv_cache.hpp"
 #include "daemon/engine/cache_controller.hpp"
 #include "daemon/engine/generation.hpp"
+#include "daemon/engine/host_pages.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/model/model.hpp"
 
@@ -26,6 +27,7 @@ struct EngineOptions {
     bool auto_kv = false;          // choose model.kv by test, see kv_quality.hpp
     std::uint32_t max_queue = 64;  // requests that wait for a place
     Holders::Limits holders;
+    std::uint64_t host_budget_bytes = 0;            // of pages in host memory; 0: none
     std::optional<std::uint64_t> anonymous_ttl_ms;  // of pages no one holds by name, since last use
 };
 
@@ -97,6 +99,7 @@ private:
 
     // The engine thread's own.
     std::unique_ptr<Model> model_;
+    std::unique_ptr<HostPages> host_pages_;  // none without a budget
     std::unique_ptr<KvCache> cache_;
     std::unique_ptr<Holders> holders_;
     std::unique_ptr<CacheController> controller_;

@@ -143,6 +143,10 @@ struct EngineMetrics {
     std::uint64_t n_steps_total = 0;
     std::uint64_t kv_bytes_per_token = 0;
     std::uint64_t kv_bytes_allocated = 0;
+    std::uint64_t n_pages_on_host = 0;
+    std::uint64_t n_pages_saved_total = 0;   // from the device to host memory
+    std::uint64_t n_pages_loaded_total = 0;  // and back
+    std::uint64_t host_bytes_allocated = 0;  // for pages in host memory
     std::uint64_t n_sessions = 0;
     std::uint64_t n_prefixes = 0;
     std::uint64_t n_pages_claimed = 0;  // by sessions, prefixes, contexts

@@ -86,6 +86,8 @@ Result<> run_logits(const Arguments& arguments) {
         "tokens from this position on are fed one at a time")(
         "reuse-from", options::value<std::string>(),
         "compute these tokens first, then reuse what can be reused")(
+        "tier", options::value<std::string>()->default_value("device"),
+        "where --reuse-from leaves its pages: device or host")(
         "batch-with", options::value<std::string>(),
         "files of sequences that run in the same steps");
     KVASIR_TRY(const auto given, parse(known, arguments));
@@ -113,6 +115,11 @@ Result<> run_logits(const Arguments& arguments) {
             company.push_back(std::move(other));
         }
     }
+    const std::string tier = given["tier"].as<std::string>();
+    if (tier != "device" && tier != "host") {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("--tier {}: expected device or host", tier)};
+    }
     const auto n_sequences = static_cast<std::uint32_t>(company.size() + 1);
     KVASIR_TRY(const auto session,
                Session::open(given, {.context = 0,
@@ -120,7 +127,8 @@ Result<> run_logits(const Arguments& arguments) {
                                      .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) +
                                                     64 * n_sequences,
                                      .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
-                                     .kv = {}}));
+                                     .kv = {},
+                                     .host_tier = tier == "host"}));
     plan.chunk = std::min<std::uint32_t>({plan.chunk, 4096, session->model().limits().max_tokens});
     std::map<std::uint32_t, std::vector<float>> rows;
     if (given.count("reuse-from") > 0) {
@@ -132,6 +140,7 @@ Result<> run_logits(const Arguments& arguments) {
                             {.positions = {}, .chunk = plan.chunk, .decode_from = plan.decode_from},
                             rows));
         sequence.release(0);
+        if (tier == "host") session->cache().save_all();
     }
     std::vector<SequenceState> companions;
     for (const auto& other : company) {

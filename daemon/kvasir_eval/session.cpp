@@ -121,8 +121,14 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
     KVASIR_TRY(model.kv, parse_kv_formats(kv));
     auto session = std::make_unique<Session>();
     KVASIR_TRY(session->model_, Model::load(model, {}));
-    session->cache_ =
-        std::make_unique<KvCache>(KvCache::Options{.n_pages = session->model_->n_pages()});
+    KvCache::Options cache{.n_pages = session->model_->n_pages()};
+    if (needs.host_tier) {
+        session->host_pages_ = std::make_unique<HostPages>(
+            *session->model_, cache.n_pages * session->model_->kv().shape().page_bytes());
+        cache.n_host_slots = session->host_pages_->n_slots();
+        cache.mover = session->host_pages_.get();
+    }
+    session->cache_ = std::make_unique<KvCache>(cache);
     session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     return session;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache/kv_cache.hpp"
+#include "daemon/engine/host_pages.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/kvasir_eval/commands.hpp"
 #include "daemon/model/model.hpp"
@@ -38,7 +39,8 @@ public:
         std::uint32_t max_sequences = 1;  // at once
         std::uint32_t step_tokens = 256;
         std::uint32_t max_logit_rows = 1;
-        std::string kv;  // instead of --kv
+        std::string kv;          // instead of --kv
+        bool host_tier = false;  // with room for all the device holds
     };
     static Result<std::unique_ptr<Session>> open(const options::variables_map& given,
                                                  const Needs& needs);
@@ -52,6 +54,7 @@ public:
 
 private:
     std::unique_ptr<Model> model_;
+    std::unique_ptr<HostPages> host_pages_;
     std::unique_ptr<KvCache> cache_;
     std::unique_ptr<OpenSlots> slots_;
 };

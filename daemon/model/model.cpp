@@ -205,6 +205,8 @@ Result<> Model::change_kv(const ModelOptions& options) {
         (options.kv.keys == shared::kKvF32) == (kv_->shape().open_format == shared::kKvF32),
         "open pages keep their format");
     kv_.reset();  // first: two caches may not fit
+    page_out_ = {};
+    page_in_ = {};
     KVASIR_TRY_VOID(create_kv(options, limits().max_tokens));
     KVASIR_TRY_VOID(prepare_kv_ops());
     return warm_up({});

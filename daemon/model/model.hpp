@@ -76,6 +76,11 @@ public:
     /// Makes sure pages below n exist on the device. Errors: exhausted.
     Result<> reserve_pages(std::uint32_t n) { return kv_->reserve_pages(*device_, n); }
 
+    /// A sealed page's bytes, layer after layer: kv().shape().page_bytes(). REQUIRES: no step runs;
+    /// to read, the page was reserved. Errors: device_lost, exhausted, io.
+    Result<> read_page(PageId page, std::span<std::byte> bytes);
+    Result<> write_page(PageId page, std::span<const std::byte> bytes);
+
     /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of
     /// the steps. REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.
     Result<> step(std::span<const SequenceStep> steps);
@@ -107,6 +112,8 @@ private:
     std::unique_ptr<gpu::Recorder> recorder_;
     std::unique_ptr<Ops> ops_;
     std::unique_ptr<gpu::KvStore> kv_;
+    gpu::Buffer page_out_;  // one page; made when first read
+    gpu::Buffer page_in_;   // and written
     std::unique_ptr<BatchWriter> writer_;
     Activations activations_;
     std::unique_ptr<Decoder> decoder_;

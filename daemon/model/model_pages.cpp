@@ -1,0 +1,45 @@
+// Model: sealed pages out of the device's memory and back in.
+#include <algorithm>
+
+#include "config/base/check.hpp"
+#include "daemon/model/model.hpp"
+
+namespace kvasir {
+
+Result<> Model::read_page(PageId page, std::span<std::byte> bytes) {
+    KVASIR_CHECK(bytes.size() == kv_->shape().page_bytes(), "a page's bytes, of all layers");
+    if (!page_out_) {
+        KVASIR_TRY(page_out_,
+                   gpu::Buffer::create(*device_, bytes.size(), gpu::BufferDomain::readback));
+    }
+    KVASIR_TRY_VOID(recorder_->begin());
+    std::uint64_t at = 0;
+    for (std::uint32_t layer = 0; layer < kv_->n_layers(); ++layer) {
+        const gpu::Slice slice = kv_->page(layer, to_index(page));
+        recorder_->copy(slice, page_out_.slice(at, slice.bytes));
+        at += slice.bytes;
+    }
+    KVASIR_TRY_VOID(recorder_->submit_and_wait());
+    std::ranges::copy(page_out_.mapped().first(bytes.size()), bytes.begin());
+    return {};
+}
+
+Result<> Model::write_page(PageId page, std::span<const std::byte> bytes) {
+    KVASIR_CHECK(bytes.size() == kv_->shape().page_bytes(), "a page's bytes, of all layers");
+    KVASIR_TRY_VOID(reserve_pages(to_index(page) + 1));
+    if (!page_in_) {
+        KVASIR_TRY(page_in_,
+                   gpu::Buffer::create(*device_, bytes.size(), gpu::BufferDomain::upload));
+    }
+    std::ranges::copy(bytes, page_in_.mapped().begin());
+    KVASIR_TRY_VOID(recorder_->begin());
+    std::uint64_t at = 0;
+    for (std::uint32_t layer = 0; layer < kv_->n_layers(); ++layer) {
+        const gpu::Slice slice = kv_->page(layer, to_index(page));
+        recorder_->copy(page_in_.slice(at, slice.bytes), slice);
+        at += slice.bytes;
+    }
+    return recorder_->submit_and_wait();
+}
+
+}  // namespace kvasir
