@@ -134,6 +134,10 @@ public:
         return m;
     }
 
+    Result<> post(std::function<void(CacheControl&)>) override {
+        return Error{ErrorCode::unsupported, "engine: no cache to control"};
+    }
+
     static TokenId token_of(std::size_t position) { return static_cast<TokenId>(100 + position); }
 
 private:
