@@ -90,6 +90,10 @@ BOOST_AUTO_TEST_CASE(are_the_same_bits_chunked_decoded_batched_and_reused) {
         const auto reused = run_logits("0,63,64,95", {"--kv", kv, "--reuse-from", kTokens});
         BOOST_TEST(reused.n_cached == 64);
         BOOST_TEST((reused.rows == expected.rows), kv << " reused");
+        const auto fetched =
+            run_logits("0,63,64,95", {"--kv", kv, "--reuse-from", kTokens, "--tier", "host"});
+        BOOST_TEST(fetched.n_cached == 64);
+        BOOST_TEST((fetched.rows == expected.rows), kv << " fetched from host memory");
     }
 }
 

@@ -46,6 +46,7 @@ const std::vector<Call> kWrong = {
     {with(kLogits, {"--positions", "99999999999"}), 2, {"--positions"}},
     {with(kLogits, {"--positions", "4"}), 2, {"--positions 4", "4 tokens"}},
     {with(kLogits, {"--positions", "0", "--kv", "int5"}), 2, {"int5", "int8"}},
+    {with(kLogits, {"--positions", "0", "--tier", "tape"}), 2, {"tape", "host"}},
     {with(kLogits, {"--positions", "0", "--kv", "int8:"}), 2, {"KV format"}},
     {with(kLogits, {"--positions", "0", "--kv", "f32:int4"}), 2, {"f32"}},
     {with(kLogits, {"--positions", "0", "--device", "no such device"}), 1, {"no such device"}},
