@@ -5,7 +5,7 @@
 namespace kvasir {
 
 Claims::Claims(const PrefixTree& tree, std::uint32_t max_nodes) : tree_(tree), nodes_(max_nodes) {
-    left_.reserve(64);
+    left_.reserve(max_nodes);  // touched as it is used; then a move does not allocate
 }
 
 BranchId Claims::open() {

@@ -70,6 +70,24 @@ bool Holders::is_on_path(NodeId node, NodeId tip) const {
     return tip == node;
 }
 
+/// The one that a path to tip goes on from: the longest of those before it, else one that goes on
+/// from it, else none.
+std::vector<Holder::Branch>::iterator Holders::branch_for(Holder& holder, NodeId tip) const {
+    const auto n_pages = [&](NodeId node) {
+        return node == kNoNode ? 0 : cache_.tree().depth(node) + 1;
+    };
+    auto best = holder.branches.end();
+    for (auto it = holder.branches.begin(); it != holder.branches.end(); ++it) {
+        const NodeId end = cache_.tip(it->id);
+        if (!is_on_path(end, tip)) continue;
+        if (best == holder.branches.end() || n_pages(end) > n_pages(cache_.tip(best->id)))
+            best = it;
+    }
+    if (best != holder.branches.end()) return best;
+    return std::ranges::find_if(holder.branches,
+                                [&](const auto& b) { return is_on_path(tip, cache_.tip(b.id)); });
+}
+
 void Holders::hold(Holder& holder, NodeId tip, std::span<const TokenId> tokens,
                    std::uint32_t n_prompt, std::uint64_t now_ms) {
     holder.last_used_ms = std::max(holder.last_used_ms, now_ms);
@@ -81,19 +99,16 @@ void Holders::hold(Holder& holder, NodeId tip, std::span<const TokenId> tokens,
     holder.last.tail.assign(tail.begin(), tail.end());
     if (tip == kNoNode) return;
 
+    // What can throw comes before the first claim moves.
     auto& branches = holder.branches;
-    auto at = std::ranges::find_if(
-        branches, [&](const auto& b) { return is_on_path(cache_.tip(b.id), tip); });
-    if (at == branches.end()) {
-        at = std::ranges::find_if(branches,
-                                  [&](const auto& b) { return is_on_path(tip, cache_.tip(b.id)); });
-    }
-    if (at == branches.end()) {
-        branches.push_back({cache_.open_branch(), {}});
-        at = std::prev(branches.end());
-    }
-    if (is_on_path(cache_.tip(at->id), tip)) cache_.move_branch(at->id, tip);
-    at->context = holder.context;
+    branches.reserve(branches.size() + 1);
+    std::string context = holder.context;
+    auto at = branch_for(holder, tip);
+    if (at == branches.end()) at = branches.insert(at, {cache_.open_branch(), {}});
+    // A prefix becomes what was computed last; a session's longer branch stays as it is.
+    if (holder.kind == HolderKind::prefix || is_on_path(cache_.tip(at->id), tip))
+        cache_.move_branch(at->id, tip);
+    at->context = std::move(context);
     std::rotate(at, at + 1, branches.end());
     const std::size_t most = holder.kind == HolderKind::session   ? limits_.n_branches
                              : holder.kind == HolderKind::context ? limits_.n_context_branches
@@ -117,7 +132,9 @@ KvCache::Freed Holders::drop_context(Holder& holder, const std::string& context)
 KvCache::Freed Holders::change_context(Holder& holder, const std::string& context) {
     if (context.empty() || context == holder.context) return {};
     const std::string old = std::exchange(holder.context, context);
-    return old.empty() ? KvCache::Freed{} : drop_context(holder, old);
+    if (old.empty()) return {};
+    holder.last = {};  // none of its tokens stays
+    return drop_context(holder, old);
 }
 
 KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
@@ -150,7 +167,9 @@ KvCache::Freed Holders::end_context(DomainId domain, const std::string& context)
          it->second.domain == domain;
          ++it) {
         freed.n_pages += drop_context(it->second, context).n_pages;
-        if (it->second.context == context) it->second.context.clear();
+        if (it->second.context != context) continue;
+        it->second.context.clear();
+        it->second.last = {};
     }
     if (Holder* holder = find(HolderKind::context, domain, context))
         freed.n_pages += end(*holder).n_pages;
@@ -221,16 +240,16 @@ std::optional<Holders::Divergence> Holders::find_divergence(const Holder& holder
     if (holder.branches.empty() && holder.last.n_pages > 0) return std::nullopt;  // all evicted
     const PrefixTree& tree = cache_.tree();
     const NodeId tip = holder.branches.empty() ? kNoNode : cache_.tip(holder.branches.back().id);
-    const std::uint32_t n_there = tip == kNoNode ? 0 : tree.depth(tip) + 1;
     std::vector<TokenId> old;
     std::vector<NodeId> path;
-    for (NodeId node = tip; node != kNoNode; node = tree.parent(node)) path.push_back(node);
+    for (NodeId node = tip; node != kNoNode; node = tree.parent(node))
+        if (tree.depth(node) < holder.last.n_pages) path.push_back(node);  // the branch may go on
     for (auto node = path.rbegin(); node != path.rend(); ++node) {
         const PageTokens tokens = tree.tokens(*node);
         old.insert(old.end(), tokens.begin(), tokens.end());
     }
     // Where the end was evicted, the tail does not follow on what is left.
-    if (n_there == holder.last.n_pages)
+    if (path.size() == holder.last.n_pages)
         old.insert(old.end(), holder.last.tail.begin(), holder.last.tail.end());
     const auto [a, b] = std::ranges::mismatch(old, prompt);
     if (a == old.end() || b == prompt.end()) return std::nullopt;

@@ -125,6 +125,7 @@ public:
 private:
     using Key = std::tuple<HolderKind, DomainId, std::string>;
     bool is_on_path(NodeId node, NodeId tip) const;
+    std::vector<Holder::Branch>::iterator branch_for(Holder& holder, NodeId tip) const;
     KvCache::Freed drop_context(Holder& holder, const std::string& context);
 
     KvCache& cache_;

@@ -53,12 +53,13 @@ Result<> KvCache::pin_branch(BranchId branch) {
     if (std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved < n_newly_leased)
         return Error{ErrorCode::exhausted, "prefix: running sequences hold too many pages"};
     pin.leases.reserve(n);
+    Pin& entered = pins_[branch];  // the last that can throw
     for (const NodeId node : pin.nodes) {
         if (retainer_.is_queued(node)) retainer_.unqueue(node);
         pin.leases.push_back(pool_.lease(tree_.page(node)));
     }
     stats_.n_pinned += n;
-    pins_.emplace(branch, std::move(pin));
+    entered = std::move(pin);
     return {};
 }
 
