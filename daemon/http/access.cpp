@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string_view>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/base/log.hpp"
 
@@ -92,7 +93,20 @@ std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& re
         return kFirstKey + static_cast<std::uint32_t>(find_key(options, request).value_or(0));
     if (request.peer_uid < kFirstKey && request.peer_uid != kNobody) return request.peer_uid;
     static std::atomic<std::uint32_t> next_loner{0};
-    return kFirstLoner | (next_loner++ & ~kFirstLoner);
+    // The last number is the common prefixes'.
+    return kFirstLoner | (next_loner++ % ~kFirstLoner);
+}
+
+bool is_administrator(const HttpOptions& options, const HttpRequest& request) {
+    if (request.over_tcp || request.peer_uid == kNobody) return false;
+    if (options.administrators.empty()) return request.peer_uid == ::geteuid();
+    return std::ranges::find(options.administrators, request.peer_uid) !=
+           options.administrators.end();
+}
+
+Caller caller_of(const HttpOptions& options, const HttpRequest& request) {
+    return {.domain = isolation_domain(options, request),
+            .is_administrator = is_administrator(options, request)};
 }
 
 Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path) {

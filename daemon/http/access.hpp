@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/engine/cache_control.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/exchange.hpp"
 #include "daemon/http/http_options.hpp"
@@ -23,6 +24,11 @@ std::optional<ApiError> check_access(const HttpOptions& options, const HttpReque
 /// over TCP. The user nobody shares with none, not even with itself. REQUIRES: check_access allowed
 /// the request.
 std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& request);
+
+/// Sees all domains' figures, and makes prefixes that all domains read. Never over TCP.
+bool is_administrator(const HttpOptions& options, const HttpRequest& request);
+
+Caller caller_of(const HttpOptions& options, const HttpRequest& request);
 
 /// Lines of `KEY [DOMAIN]`, `#` begins a comment. Warns of a file that everybody may read.
 /// Errors: io, too_large (1 MiB), invalid_argument (no key).

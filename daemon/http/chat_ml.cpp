@@ -24,7 +24,8 @@ void append_plain(std::vector<TokenId>& ids, const Tokenizer& tokenizer, std::st
 }  // namespace
 
 Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
-                                            std::span<const ChatMessage> messages) {
+                                            std::span<const ChatMessage> messages,
+                                            ChatEnd chat_end) {
     const std::optional<TokenId> start = tokenizer.find_special("<|im_start|>");
     const std::optional<TokenId> end = tokenizer.find_special("<|im_end|>");
     if (!start || !end) {
@@ -40,6 +41,7 @@ Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
         ids.push_back(*end);
         append_plain(ids, tokenizer, "\n");
     }
+    if (chat_end == ChatEnd::open) return ids;
     ids.push_back(*start);
     append_plain(ids, tokenizer, "assistant\n");
     return ids;

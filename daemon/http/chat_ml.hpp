@@ -10,10 +10,15 @@
 
 namespace kvasir {
 
-/// Ends with the opening of the assistant's turn. The markers are the vocabulary's special tokens;
+/// What follows the last message: the opening of the assistant's turn, or nothing: then more
+/// messages may.
+enum class ChatEnd { assistant_turn, open };
+
+/// The markers are the vocabulary's special tokens;
 /// what a content says is always plain text, so it cannot end its own turn or open another's.
 /// Errors: unsupported (the vocabulary has no `<|im_start|>` or no `<|im_end|>`).
 Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
-                                            std::span<const ChatMessage> messages);
+                                            std::span<const ChatMessage> messages,
+                                            ChatEnd end = ChatEnd::assistant_turn);
 
 }  // namespace kvasir

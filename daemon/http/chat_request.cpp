@@ -70,6 +70,8 @@ Outcome read_role(const JsonFields& fields, ChatRole& role) {
     return std::nullopt;
 }
 
+}  // namespace
+
 Outcome read_messages(const JsonFields& fields, CompletionRequest& request) {
     const json::value* value = fields.find("messages");
     if (value == nullptr) return field_error("messages", "missing");
@@ -99,6 +101,8 @@ Outcome read_messages(const JsonFields& fields, CompletionRequest& request) {
     }
     return std::nullopt;
 }
+
+namespace {
 
 Outcome read_chat(const json::object& body, const HttpLimits& limits, std::uint32_t n_vocab,
                   CompletionRequest& request) {

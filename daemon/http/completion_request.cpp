@@ -1,11 +1,13 @@
 #include "daemon/http/completion_request.hpp"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <charconv>
 #include <fmt/format.h>
 #include <limits>
 
+#include "daemon/http/json_writer.hpp"
 #include "daemon/http/request_fields.hpp"
 #include "daemon/http/unsupported_fields.hpp"
 
@@ -141,6 +143,29 @@ Outcome read_choices(const JsonFields& fields, const HttpLimits& limits,
 
 }  // namespace
 
+Outcome check_name(std::string_view name, std::string_view param) {
+    constexpr std::size_t kMostBytes = 128;
+    if (name.empty() || name.size() > kMostBytes) {
+        return field_error(param,
+                           fmt::format("{} bytes, expected 1 to {}", name.size(), kMostBytes));
+    }
+    const auto is_control = [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    };
+    if (std::ranges::any_of(name, is_control) || to_valid_utf8(name) != name)
+        return field_error(param, "control characters or invalid UTF-8, expected neither");
+    return std::nullopt;
+}
+
+Outcome read_name(const JsonFields& fields, std::string_view param, std::string& name) {
+    ApiResult<std::optional<std::string_view>> found = fields.string(param);
+    if (found.has_error()) return std::move(found).error();
+    if (!*found) return std::nullopt;
+    KVASIR_STEP(check_name(**found, param));
+    name = **found;
+    return std::nullopt;
+}
+
 Outcome read_common(const json::object& body, const HttpLimits& limits, std::uint32_t n_vocab,
                     CompletionRequest& request) {
     const JsonFields fields(body);
@@ -154,10 +179,11 @@ Outcome read_common(const json::object& body, const HttpLimits& limits, std::uin
     KVASIR_STEP(read_choices(fields, limits, request));
     KVASIR_STEP(store(fields.boolean("ignore_eos"), request.ignore_eos));
     KVASIR_STEP(store(fields.boolean("return_tokens"), request.return_tokens));
+    KVASIR_STEP(read_name(fields, "prompt_cache_key", request.session));
+    KVASIR_STEP(read_name(fields, "session_id", request.session));
+    KVASIR_STEP(read_name(fields, "context", request.context));
     return read_stream(fields, request);
 }
-
-namespace {
 
 Outcome add_prompt(const json::value& value, std::string_view param, std::uint32_t n_vocab,
                    CompletionRequest& request) {
@@ -174,6 +200,8 @@ Outcome add_prompt(const json::value& value, std::string_view param, std::uint32
     request.prompts.emplace_back(std::move(*ids));
     return std::nullopt;
 }
+
+namespace {
 
 Outcome read_prompts(const JsonFields& fields, const HttpLimits& limits, std::uint32_t n_vocab,
                      CompletionRequest& request) {

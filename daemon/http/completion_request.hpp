@@ -41,6 +41,8 @@ struct CompletionRequest {
     std::uint32_t n_top_logprobs = 0;
     bool stream = false;
     bool include_usage = false;
+    std::string session;  // empty: none named in the body
+    std::string context;  // empty: none
 
     std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }
 };

@@ -118,6 +118,24 @@ const char* stream_object(const AnswerShape& shape) {
     return shape.is_chat ? "chat.completion.chunk" : "text_completion";
 }
 
+const char* miss_name(MissReason miss) {
+    switch (miss) {
+        case MissReason::none: return "none";
+        case MissReason::never_seen: return "never_seen";
+        case MissReason::expired: return "expired";
+        case MissReason::evicted: return "evicted";
+        case MissReason::retokenized: return "retokenized";
+        case MissReason::template_: return "template";
+        case MissReason::diverged: return "diverged";
+    }
+    return "none";
+}
+
+bool has_divergence(MissReason miss) {
+    return miss == MissReason::retokenized || miss == MissReason::template_ ||
+           miss == MissReason::diverged;
+}
+
 void write_usage(JsonWriter& json, const Usage& usage) {
     json.key("usage").begin_object();
     json.field("prompt_tokens", usage.n_prompt_tokens);
@@ -125,6 +143,9 @@ void write_usage(JsonWriter& json, const Usage& usage) {
     json.field("total_tokens", usage.n_prompt_tokens + usage.n_generated_tokens);
     json.key("prompt_tokens_details").begin_object();
     json.field("cached_tokens", usage.n_cached_tokens);
+    if (usage.miss != MissReason::none) json.field("miss_reason", miss_name(usage.miss));
+    if (has_divergence(usage.miss))
+        json.field("diverged_at", static_cast<std::uint64_t>(usage.diverged_at));
     json.end_object().end_object();
 }
 
@@ -170,6 +191,10 @@ Usage sum_usage(std::span<const GenerationEnd> ends, std::uint32_t n) {
         if (n != 0 && i % n == 0) {
             usage.n_prompt_tokens += ends[i].n_prompt_tokens;
             usage.n_cached_tokens += ends[i].n_cached_tokens;
+            if (usage.miss == MissReason::none) {
+                usage.miss = ends[i].miss;
+                usage.diverged_at = ends[i].diverged_at;
+            }
         }
         usage.n_generated_tokens += ends[i].n_generated_tokens;
         usage.prompt_ms = std::max(usage.prompt_ms, ends[i].prompt_ms);

@@ -37,6 +37,8 @@ struct Usage {
     std::uint64_t n_generated_tokens = 0;
     double prompt_ms = 0;
     double generate_ms = 0;
+    MissReason miss = MissReason::none;  // of the first prompt that missed
+    std::uint32_t diverged_at = 0;
 };
 
 /// ends: [prompt][n]. A prompt counts once, whatever n is; times are the longest choice's.

@@ -3,50 +3,16 @@
 #include <utility>
 
 #include "daemon/http/access.hpp"
-#include "daemon/http/chat_ml.hpp"
 #include "daemon/http/completion_request.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/generation_call.hpp"
 #include "daemon/http/handlers.hpp"
-#include "daemon/http/prompt_limit.hpp"
+#include "daemon/http/prompt_tokens.hpp"
+#include "daemon/http/request_fields.hpp"
 
 namespace kvasir {
 
 namespace {
-
-ApiResult<std::vector<TokenId>> encode_text(const ModelInfo& model, const std::string& text) {
-    KVASIR_TRY_VOID(check_prompt_bytes(model, text.size(), "prompt"));
-    const Tokenizer& tokenizer = *model.tokenizer;
-    std::vector<TokenId> ids = tokenizer.encode(text, Tokenizer::Special::parse);
-    if (tokenizer.add_bos() && tokenizer.bos() && (ids.empty() || ids.front() != *tokenizer.bos()))
-        ids.insert(ids.begin(), *tokenizer.bos());
-    if (ids.empty()) {
-        return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
-                        "prompt"};
-    }
-    return ids;
-}
-
-ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prompt& prompt) {
-    if (const auto* text = std::get_if<std::string>(&prompt)) return encode_text(model, *text);
-    const auto& ids = std::get<std::vector<TokenId>>(prompt);
-    if (ids.empty()) {
-        return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
-                        "prompt"};
-    }
-    return ids;
-}
-
-ApiResult<std::vector<TokenId>> encode_chat(const ModelInfo& model,
-                                            const std::vector<ChatMessage>& messages) {
-    std::size_t bytes = 0;
-    for (const ChatMessage& message : messages) bytes += message.content.size();
-    KVASIR_TRY_VOID(check_prompt_bytes(model, bytes, "messages"));
-    Result<std::vector<TokenId>> ids = render_chat_ml(*model.tokenizer, messages);
-    if (ids.has_error())
-        return ApiError{ErrorKind::unsupported_parameter, ids.error().message, "messages"};
-    return std::move(*ids);
-}
 
 std::string echo_text(const ModelInfo& model, const Prompt& prompt) {
     if (const auto* text = std::get_if<std::string>(&prompt)) return *text;
@@ -89,7 +55,8 @@ ApiResult<GenerationCall::Plan> make_plan(const CompletionRequest& request, cons
     plan.prompt_param = request.is_chat ? "messages" : "prompt";
     plan.queue_bytes = limits.stream_queue_bytes;
     if (request.is_chat) {
-        KVASIR_TRY(const std::vector<TokenId> ids, encode_chat(model, request.messages));
+        KVASIR_TRY(const std::vector<TokenId> ids,
+                   encode_chat(model, request.messages, ChatEnd::assistant_turn));
         add_choices(plan, request, model, ids);
         return plan;
     }
@@ -110,8 +77,20 @@ ApiResult<GenerationCall::Plan> read_plan(ServerContext& context, Exchange& exch
     KVASIR_TRY(const CompletionRequest request, parse(body.bytes(), limits, model.n_vocab));
     body = RequestBody();  // its memory and its share of the budget, before the tokens are made
     KVASIR_TRY(GenerationCall::Plan plan, make_plan(request, model, limits));
-    const std::uint32_t domain = isolation_domain(context.options, exchange.request());
-    for (GenerationRequest& one : plan.requests) one.domain = domain;
+    const HttpRequest& http = exchange.request();
+    const Caller caller = caller_of(context.options, http);
+    std::string session = request.session;
+    if (session.empty() && !http.session_id.empty()) {
+        if (Outcome wrong = check_name(http.session_id, "X-Session-Id")) return std::move(*wrong);
+        session = http.session_id;
+    }
+    for (GenerationRequest& one : plan.requests) {
+        one.domain = caller.domain;
+        one.is_administrator = caller.is_administrator;
+        one.session = session;
+        one.context = request.context;
+        one.is_chat = request.is_chat;
+    }
     return plan;
 }
 

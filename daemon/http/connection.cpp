@@ -221,6 +221,7 @@ void Connection::dispatch() {
     request.over_tcp = accepted_.family != AF_UNIX;
     request.peer_uid = peer_uid();
     request.reserved = accepted_.reserved;
+    request.bound_sessions = bound_sessions_;
     parser_.reset();
     phase_ = Phase::busy;
     streaming_ = false;

@@ -110,6 +110,7 @@ private:
     void linger();
     void gone();
     void close();
+    void end_bound_sessions();
     void release_source() noexcept;
     void on_begin_stop();
     void on_force_stop();
@@ -134,6 +135,8 @@ private:
     bool watching_hangup_ = false;
     bool stopping_ = false;
     bool force_stopping_ = false;
+
+    const std::shared_ptr<BoundSessions> bound_sessions_ = std::make_shared<BoundSessions>();
 
     // Of the request being answered.
     std::shared_ptr<std::atomic<bool>> gone_;

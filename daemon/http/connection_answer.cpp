@@ -151,7 +151,17 @@ void Connection::close() {
     socket_.close(ec);
     ++timer_generation_;
     timer_.cancel();
+    end_bound_sessions();
     set_->remove(this);
+}
+
+void Connection::end_bound_sessions() {
+    for (BoundSessions::Session& session : bound_sessions_->close()) {
+        // An engine that is not there any more has no sessions either.
+        (void)context_->engine->post([bound = std::move(session)](CacheControl& cache) {
+            (void)cache.end_session({.domain = bound.domain}, bound.id);
+        });
+    }
 }
 
 void Connection::release_source() noexcept {

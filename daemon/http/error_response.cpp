@@ -29,6 +29,7 @@ constexpr std::array kRows{
     Row{ErrorKind::unsupported_parameter, 400, kInvalid, "unsupported_parameter", 0},
     Row{ErrorKind::context_length_exceeded, 400, kInvalid, "context_length_exceeded", 0},
     Row{ErrorKind::invalid_api_key, 401, kInvalid, "invalid_api_key", 0},
+    Row{ErrorKind::forbidden, 403, "permission_error", "forbidden", 0},
     Row{ErrorKind::not_found, 404, kInvalid, "not_found", 0},
     Row{ErrorKind::conflict, 409, kInvalid, "conflict", 0},
     Row{ErrorKind::exhausted, 429, "rate_limit_error", "rate_limit_exceeded", 1},
@@ -65,10 +66,11 @@ const Row& row(ErrorKind kind) {
     return kRows[static_cast<std::size_t>(kind)];
 }
 
+/// unauthorized here: the caller is known, and its uid or key is not enough.
 ErrorKind to_kind(ErrorCode code) {
     switch (code) {
         case ErrorCode::invalid_argument: return ErrorKind::invalid_request;
-        case ErrorCode::unauthorized: return ErrorKind::invalid_api_key;
+        case ErrorCode::unauthorized: return ErrorKind::forbidden;
         case ErrorCode::not_found: return ErrorKind::not_found;
         case ErrorCode::conflict: return ErrorKind::conflict;
         case ErrorCode::too_large: return ErrorKind::context_length_exceeded;
@@ -103,6 +105,7 @@ const char* status_text(int status) {
         case 200: return "OK";
         case 400: return "Bad Request";
         case 401: return "Unauthorized";
+        case 403: return "Forbidden";
         case 404: return "Not Found";
         case 405: return "Method Not Allowed";
         case 408: return "Request Timeout";

@@ -17,6 +17,7 @@ enum class ErrorKind {
     unsupported_parameter,
     context_length_exceeded,
     invalid_api_key,
+    forbidden,
     not_found,
     conflict,
     exhausted,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,32 @@
 
 namespace kvasir {
 
+/// Sessions that end with their connection: created with "bind": "connection". Any thread.
+class BoundSessions {
+public:
+    struct Session {
+        std::uint32_t domain = 0;
+        std::string id;
+    };
+    /// False: the connection has closed already.
+    bool add(Session session) {
+        const std::lock_guard lock(mutex_);
+        if (!closed_) sessions_.push_back(std::move(session));
+        return !closed_;
+    }
+    /// The connection closes: what was bound to it, once.
+    std::vector<Session> close() {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        return std::exchange(sessions_, {});
+    }
+
+private:
+    std::mutex mutex_;
+    bool closed_ = false;
+    std::vector<Session> sessions_;
+};
+
 struct HttpRequest {
     std::string id;      // ours, unique in this process
     std::string method;  // as sent: "GET"
@@ -19,6 +46,9 @@ struct HttpRequest {
     RequestBody body;
     std::string host;           // the header, for TCP
     std::string authorization;  // the header, for TCP
+    std::string session_id;     // the header X-Session-Id
+    std::string path_id;  // what stands for {} in the route's path, decoded; set by the router
+    std::shared_ptr<BoundSessions> bound_sessions;
     bool over_tcp = false;
     std::uint32_t peer_uid = 65534;  // of the process that connected, where the socket tells
     bool reserved = false;           // on a connection beyond the limit: state requests alone
@@ -64,7 +94,10 @@ public:
     Exchange& operator=(const Exchange&) = delete;
 
     const HttpRequest& request() const { return request_; }
-    void set_route(const char* route) { request_.route = route; }
+    void set_route(const char* route, std::string path_id) {
+        request_.route = route;
+        request_.path_id = std::move(path_id);
+    }
     /// The body is only needed until it is parsed.
     RequestBody take_body() { return std::move(request_.body); }
 

@@ -16,6 +16,21 @@ void get_health(ServerContext& context, const ExchangePtr& exchange);
 void get_metrics(ServerContext& context, const ExchangePtr& exchange);
 void get_models(ServerContext& context, const ExchangePtr& exchange);
 
+// Of the cache: answered on the engine's thread, between two steps. On the io thread: no body.
+void get_sessions(ServerContext& context, const ExchangePtr& exchange);
+void get_session(ServerContext& context, const ExchangePtr& exchange);
+void delete_session(ServerContext& context, const ExchangePtr& exchange);
+void get_prefixes(ServerContext& context, const ExchangePtr& exchange);
+void get_prefix(ServerContext& context, const ExchangePtr& exchange);
+void delete_prefix(ServerContext& context, const ExchangePtr& exchange);
+void post_context_end(ServerContext& context, const ExchangePtr& exchange);
+void get_cache(ServerContext& context, const ExchangePtr& exchange);
+// On a worker.
+void post_session(ServerContext& context, const ExchangePtr& exchange);
+void patch_session(ServerContext& context, const ExchangePtr& exchange);
+void post_prefix(ServerContext& context, const ExchangePtr& exchange);
+void post_cache_evict(ServerContext& context, const ExchangePtr& exchange);
+
 // On a worker: they parse and tokenize. The model is ready.
 void post_completions(ServerContext& context, const ExchangePtr& exchange);
 void post_chat_completions(ServerContext& context, const ExchangePtr& exchange);

@@ -42,6 +42,8 @@ struct HttpOptions {
     std::string listen;  // empty: no TCP; else HOST:PORT or [HOST]:PORT, loopback; port 0: any
     std::vector<std::string>
         api_keys;  // TCP clients must present one; the Unix socket's mode guards that one
+    std::vector<std::uint32_t>
+        administrators;                  // uids on the Unix socket; empty: the daemon's own alone
     std::vector<int> inherited_sockets;  // listening, from systemd; owned from here on
     HttpLimits limits;
     HttpTimeouts timeouts;

@@ -31,6 +31,16 @@ inline std::string_view text_of(const boost::json::value& value) {
     return {value.get_string().data(), value.get_string().size()};
 }
 
+/// The name of a session, context or prefix: 1 to 128 bytes of UTF-8 without control characters.
+Outcome check_name(std::string_view name, std::string_view param);
+Outcome read_name(const JsonFields& fields, std::string_view param, std::string& name);
+
+/// The array under "messages".
+Outcome read_messages(const JsonFields& fields, CompletionRequest& request);
+/// The string or token ids under `name`, which stand for one prompt.
+Outcome add_prompt(const boost::json::value& value, std::string_view param, std::uint32_t n_vocab,
+                   CompletionRequest& request);
+
 /// The fields that both routes have.
 Outcome read_common(const boost::json::object& body, const HttpLimits& limits,
                     std::uint32_t n_vocab, CompletionRequest& request);

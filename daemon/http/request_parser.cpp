@@ -153,6 +153,8 @@ HttpRequest RequestParser::describe() const {
     request.path.resize(std::min(request.path.find_first_of("?#"), request.path.size()));
     request.host = impl_->header(http::field::host);
     request.authorization = impl_->header(http::field::authorization);
+    const boost::beast::string_view session = message["X-Session-Id"];
+    request.session_id = std::string(session.data(), session.size());
     return request;
 }
 

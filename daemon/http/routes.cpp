@@ -28,38 +28,101 @@ struct Route {
     bool is_state;  // answered on reserved connections too
 };
 
-constexpr std::string_view kModelPrefix = "/v1/models/";
-
+// {} is one segment of the path, {...} all the rest.
 constexpr std::array kRoutes{
     Route{"GET", "/health", get_health, false, false, true},
     Route{"GET", "/metrics", get_metrics, false, false, true},
     Route{"GET", "/v1/models", get_models, true, false, false},
+    Route{"GET", "/v1/models/{...}", get_models, true, false, false},
     Route{"POST", "/v1/completions", post_completions, true, true, false},
     Route{"POST", "/v1/chat/completions", post_chat_completions, true, true, false},
     Route{"POST", "/tokenize", post_tokenize, true, true, false},
     Route{"POST", "/detokenize", post_detokenize, true, true, false},
+    Route{"POST", "/v1/sessions", post_session, true, true, false},
+    Route{"GET", "/v1/sessions", get_sessions, true, false, false},
+    Route{"GET", "/v1/sessions/{}", get_session, true, false, false},
+    Route{"PATCH", "/v1/sessions/{}", patch_session, true, true, false},
+    Route{"DELETE", "/v1/sessions/{}", delete_session, true, false, false},
+    Route{"POST", "/v1/prefixes", post_prefix, true, true, false},
+    Route{"GET", "/v1/prefixes", get_prefixes, true, false, false},
+    Route{"GET", "/v1/prefixes/{}", get_prefix, true, false, false},
+    Route{"DELETE", "/v1/prefixes/{}", delete_prefix, true, false, false},
+    Route{"POST", "/v1/contexts/{}/end", post_context_end, true, false, false},
+    Route{"GET", "/v1/cache", get_cache, true, false, false},
+    Route{"POST", "/v1/cache/evict", post_cache_evict, true, true, false},
 };
 
-const Route* find_route(std::string_view path) {
-    if (path.starts_with(kModelPrefix)) path = "/v1/models";
-    const auto* found = std::find_if(kRoutes.begin(), kRoutes.end(),
-                                     [&](const Route& r) { return r.path == path; });
-    return found == kRoutes.end() ? nullptr : &*found;
+/// What stands for the braces, still encoded; empty where there are none. nullopt: no match.
+std::optional<std::string_view> match_path(std::string_view pattern, std::string_view path) {
+    const std::size_t brace = pattern.find('{');
+    if (brace == std::string_view::npos) {
+        if (pattern == path) return std::string_view();
+        return std::nullopt;
+    }
+    const std::string_view before = pattern.substr(0, brace);
+    const std::string_view after = pattern.substr(pattern.find('}') + 1);
+    if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
+        !path.ends_with(after))
+        return std::nullopt;
+    const std::string_view found =
+        path.substr(before.size(), path.size() - before.size() - after.size());
+    const bool takes_rest = pattern.substr(brace).starts_with("{...}");
+    if (!takes_rest && found.find('/') != std::string_view::npos) return std::nullopt;
+    return found;
+}
+
+bool allows(const Route& route, std::string_view method) {
+    const std::string_view wanted = route.method;
+    return method == wanted || (method == "HEAD" && wanted == "GET");
+}
+
+struct Found {
+    const Route* route = nullptr;  // of the path; of the method too where one allows it
+    std::string_view id;
+    std::string allowed;  // the path's methods
+};
+
+Found find_route(std::string_view method, std::string_view path) {
+    Found found;
+    for (const Route& route : kRoutes) {
+        const std::optional<std::string_view> id = match_path(route.path, path);
+        if (!id) continue;
+        if (found.route == nullptr || allows(route, method)) found.route = &route;
+        found.id = *id;
+        if (!found.allowed.empty()) found.allowed += ", ";
+        found.allowed += route.method == std::string_view("GET") ? "GET, HEAD" : route.method;
+    }
+    return found;
+}
+
+std::string percent_decoded(std::string_view text) {
+    std::string decoded;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        unsigned value = 0;
+        const char* hex = text.data() + i + 1;
+        if (text[i] == '%' && i + 2 < text.size() &&
+            std::from_chars(hex, hex + 2, value, 16).ptr == hex + 2) {
+            decoded += static_cast<char>(value);
+            i += 2;
+        } else {
+            decoded += text[i];
+        }
+    }
+    return decoded;
 }
 
 void refuse(Exchange& exchange, const ApiError& error) {
     exchange.reply(error_response(error));
 }
 
-bool refuse_wrong_method(const Route& route, Exchange& exchange) {
+bool refuse_wrong_method(const Found& found, Exchange& exchange) {
     const std::string_view method = exchange.request().method;
-    const std::string_view wanted = route.method;
-    if (method == wanted || (method == "HEAD" && wanted == "GET")) return false;
-    HttpResponse response =
-        error_response({ErrorKind::method_not_allowed,
-                        fmt::format("{}: {}, expected {}", route.path, method, route.method),
-                        {}});
-    response.headers.emplace_back("Allow", wanted == "GET" ? "GET, HEAD" : std::string(wanted));
+    if (allows(*found.route, method)) return false;
+    HttpResponse response = error_response(
+        {ErrorKind::method_not_allowed,
+         fmt::format("{}: {}, expected {}", found.route->path, method, found.allowed),
+         {}});
+    response.headers.emplace_back("Allow", found.allowed);
     exchange.reply(std::move(response));
     return true;
 }
@@ -109,8 +172,9 @@ void run_guarded(Handler handler, ServerContext& context, const ExchangePtr& exc
 void route_request(const std::shared_ptr<ServerContext>& context,
                    const std::shared_ptr<Exchange>& exchange) {
     const HttpRequest& request = exchange->request();
-    const Route* route = find_route(request.path);
-    if (route != nullptr) exchange->set_route(route->path);
+    const Found found = find_route(request.method, request.path);
+    const Route* route = found.route;
+    if (route != nullptr) exchange->set_route(route->path, percent_decoded(found.id));
     if (std::optional<ApiError> denied = check_access(
             context->options, request, route != nullptr && route->handler == get_health))
         return refuse(*exchange, *denied);
@@ -120,7 +184,7 @@ void route_request(const std::shared_ptr<ServerContext>& context,
                                               request.path.substr(0, 128)),
                                   {}});
     }
-    if (refuse_wrong_method(*route, *exchange)) return;
+    if (refuse_wrong_method(found, *exchange)) return;
     if (request.reserved && !route->is_state) {
         return refuse(*exchange, {ErrorKind::too_many_connections,
                                   fmt::format("over {} connections, try again",
@@ -132,24 +196,6 @@ void route_request(const std::shared_ptr<ServerContext>& context,
     context->run_on_worker([context, exchange, handler = route->handler] {
         if (!exchange->gone()) run_guarded(handler, *context, exchange);
     });
-}
-
-std::string model_of_path(std::string_view path) {
-    if (!path.starts_with(kModelPrefix)) return {};
-    path.remove_prefix(kModelPrefix.size());
-    std::string id;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        unsigned value = 0;
-        const char* hex = path.data() + i + 1;
-        if (path[i] == '%' && i + 2 < path.size() &&
-            std::from_chars(hex, hex + 2, value, 16).ptr == hex + 2) {
-            id += static_cast<char>(value);
-            i += 2;
-        } else {
-            id += path[i];
-        }
-    }
-    return id;
 }
 
 std::uint64_t process_start_seconds() {

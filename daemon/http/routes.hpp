@@ -14,9 +14,6 @@ namespace kvasir {
 void route_request(const std::shared_ptr<ServerContext>& context,
                    const std::shared_ptr<Exchange>& exchange);
 
-/// The id in /v1/models/{id}, percent-decoding done; empty for the list.
-std::string model_of_path(std::string_view path);
-
 /// When this process started, in Unix seconds.
 std::uint64_t process_start_seconds();
 

@@ -1,8 +1,11 @@
 // GET /health, /v1/models, /metrics: what the daemon is doing. Answered on the io thread, in any
 // state.
 #include <fmt/format.h>
+#include <initializer_list>
 #include <iterator>
+#include <utility>
 
+#include "daemon/http/access.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/json_writer.hpp"
@@ -32,6 +35,14 @@ public:
         fmt::format_to(std::back_inserter(out), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help,
                        type);
     }
+    using Labelled = std::pair<const char*, std::uint64_t>;
+    void labelled(const char* name, const char* help, const char* label,
+                  std::initializer_list<Labelled> values) {
+        head(name, "counter", help);
+        for (const auto& [value, count] : values)
+            fmt::format_to(std::back_inserter(out), "{}{{{}=\"{}\"}} {}\n", name, label, value,
+                           count);
+    }
     std::string out;
 };
 
@@ -54,6 +65,30 @@ void write_engine(MetricsText& text, const EngineMetrics& m) {
     text.metric("kvasir_kv_pages_cached", "gauge", "KV pages kept for reuse.", m.n_pages_cached);
     text.metric("kvasir_kv_bytes_per_token", "gauge", "KV bytes a token takes.",
                 m.kv_bytes_per_token);
+    text.metric("kvasir_kv_pages_claimed", "gauge", "KV pages held by name.", m.n_pages_claimed);
+    text.metric("kvasir_kv_pages_on_host", "gauge", "KV pages in host memory.", m.n_pages_on_host);
+    text.metric("kvasir_kv_host_bytes", "gauge", "Host memory allocated for KV pages.",
+                m.host_bytes_allocated);
+    text.metric("kvasir_kv_pages_saved_total", "counter", "KV pages moved to host memory.",
+                m.n_pages_saved_total);
+    text.metric("kvasir_kv_pages_loaded_total", "counter", "KV pages fetched from host memory.",
+                m.n_pages_loaded_total);
+    text.metric("kvasir_sessions", "gauge", "Sessions.", m.n_sessions);
+    text.metric("kvasir_prefixes", "gauge", "Named prefixes.", m.n_prefixes);
+    text.metric("kvasir_cache_hits_total", "counter", "Requests that began on cached pages.",
+                m.n_hits_total);
+    text.labelled("kvasir_cache_misses_total", "Requests that missed pages, by reason.", "reason",
+                  {{"never_seen", m.n_misses_never_seen_total},
+                   {"expired", m.n_misses_expired_total},
+                   {"evicted", m.n_misses_evicted_total},
+                   {"retokenized", m.n_misses_retokenized_total},
+                   {"template", m.n_misses_template_total},
+                   {"diverged", m.n_misses_diverged_total}});
+    text.labelled("kvasir_cache_evictions_total", "KV pages that went, by reason.", "reason",
+                  {{"space", m.n_evicted_for_space_total},
+                   {"request", m.n_evicted_by_request_total},
+                   {"expired", m.n_evicted_expired_total},
+                   {"ended", m.n_evicted_ended_total}});
     text.metric("kvasir_kv_allocated_bytes", "gauge", "KV bytes allocated on the device.",
                 m.kv_bytes_allocated);
 }
@@ -108,6 +143,10 @@ void get_health(ServerContext& context, const ExchangePtr& exchange) {
 }
 
 void get_metrics(ServerContext& context, const ExchangePtr& exchange) {
+    if (!is_administrator(context.options, exchange->request())) {
+        return exchange->reply(
+            error_response({ErrorKind::forbidden, "/metrics: for administrators alone", {}}));
+    }
     MetricsText text;
     text.metric("kvasir_ready", "gauge", "1 once the model is loaded.",
                 context.engine->state().phase == EngineState::Phase::ready ? 1 : 0);
@@ -123,7 +162,7 @@ void get_models(ServerContext& context, const ExchangePtr& exchange) {
     const std::shared_ptr<const ModelInfo> model = context.engine->model();
     HttpResponse response;
     JsonWriter json(response.body);
-    const std::string wanted = model_of_path(exchange->request().path);
+    const std::string wanted = exchange->request().path_id;
     if (!wanted.empty() && wanted != model->id) {
         return exchange->reply(
             error_response({ErrorKind::not_found,

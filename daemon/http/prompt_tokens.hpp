@@ -1,0 +1,17 @@
+// What a caller gives as a prompt, as token ids.
+#pragma once
+
+#include <vector>
+
+#include "daemon/http/chat_ml.hpp"
+#include "daemon/http/completion_request.hpp"
+
+namespace kvasir {
+
+/// Errors: blame prompt; longer than the context could hold, or empty.
+ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prompt& prompt);
+/// Errors: blame messages.
+ApiResult<std::vector<TokenId>> encode_chat(const ModelInfo& model,
+                                            const std::vector<ChatMessage>& messages, ChatEnd end);
+
+}  // namespace kvasir
