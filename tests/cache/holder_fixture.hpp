@@ -20,6 +20,11 @@ constexpr DomainId kBob{2};
 using Tokens = std::vector<TokenId>;
 using Paths = std::set<std::string>;
 
+inline Tokens operator+(Tokens a, const Tokens& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
 inline TokenId token_of(char letter, std::size_t position) {
     return static_cast<TokenId>(letter) * 100 + static_cast<TokenId>(position % kTokensPerPage);
 }
@@ -105,8 +110,14 @@ struct HolderFixture {
                       const std::string& context = {}, DomainId domain = kAlice) {
         return ask(letters, &use(session, domain), domain, context);
     }
+    /// A look that claims nothing: what a request would find, and what it would miss.
+    KvCache::Sequence look(const std::string& letters, DomainId domain = kAlice) {
+        KvCache::Sequence sequence = begin(letters, nullptr, domain);
+        sequence.keep(KvCache::Keep::as_claimed);
+        return sequence;
+    }
     KvCache::Miss miss(const std::string& letters, DomainId domain = kAlice) {
-        return cache.begin(domain, text_of(letters), 1000, now_ms).value().miss();
+        return look(letters, domain).miss();
     }
 
     /// Every page by the letters of its path and its domain: "1:ab", "2:ab", "*:ab" where common.

@@ -1,5 +1,7 @@
 // Sessions and contexts: which branches stay, what an end frees, time to live, divergence.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
 #include <limits>
 #include <optional>
 #include <string>
@@ -327,6 +329,131 @@ BOOST_AUTO_TEST_CASE(truncation_frees_at_once_what_lies_behind_the_cut) {
     BOOST_TEST(holders.end(*find("t")).n_pages == 3U);
     BOOST_TEST(ask("abcd", "s") == 0U);
     cache.check_invariants();
+}
+
+// ---- prefixes ----
+
+BOOST_AUTO_TEST_CASE(a_prefix_computed_anew_is_what_was_computed_last) {
+    Holder& prefix = use(HolderKind::prefix, "p");
+    ask("abcd", &prefix);
+    ask("abx", &prefix);
+    BOOST_TEST((tips(prefix) == Tips{"1:abx"}));
+    BOOST_TEST(pages() == (Paths{"1:a", "1:ab", "1:abx"}));
+    ask("ab", &prefix);  // shorter
+    BOOST_TEST((tips(prefix) == Tips{"1:ab"}));
+    BOOST_TEST(pages() == (Paths{"1:a", "1:ab"}));
+    ask("abcd", &prefix);
+    BOOST_TEST((tips(prefix) == Tips{"1:abcd"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_begins_on_all_of_a_prefix_is_its_hit) {
+    Holder& own = use(HolderKind::prefix, "own");
+    Holder& common = use(HolderKind::prefix, "common", kCommonDomain);
+    use(HolderKind::prefix, "not computed yet");
+    ask("ab", &own);
+    ask("x", &common);
+    own.ttl = {.idle_ms = 50};
+    now_ms += 40;
+    const auto count = [&](const std::string& letters, DomainId domain) {
+        const auto sequence = look(letters, domain);
+        holders.count_prefix_hits(domain, sequence.tip(), now_ms);
+    };
+    count("abc", kAlice);
+    count("ab", kAlice);
+    count("a", kAlice);  // not all of it
+    count("q", kAlice);
+    count("ab", kBob);  // another domain's is not there
+    BOOST_TEST(own.n_hits == 2U);
+    BOOST_TEST(own.last_used_ms == now_ms);
+    count("xy", kAlice);
+    count("xz", kBob);
+    BOOST_TEST(common.n_hits == 2U);
+    holders.expire(now_ms + 49);  // a hit is a use
+    BOOST_TEST(holders.find(HolderKind::prefix, kAlice, "own") == &own);
+    BOOST_TEST(holders.expire(now_ms + 50).n_pages == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(prefixes_over_the_limit_are_refused_not_ended) {
+    HolderFixture few(32, {.n_per_domain = 2});
+    few.ask("a", &few.use(HolderKind::prefix, "p"));
+    few.ask("b", &few.use(HolderKind::prefix, "q"));
+    const auto refused = few.holders.use(HolderKind::prefix, kAlice, "r", few.now_ms);
+    BOOST_REQUIRE(refused.has_error());
+    BOOST_TEST((refused.error().code == ErrorCode::exhausted));
+    BOOST_TEST(few.holders.count(HolderKind::prefix) == 2U);
+    BOOST_TEST(few.pages() == (Paths{"1:a", "1:b"}));
+}
+
+// ---- divergence ----
+
+struct Divergences : HolderFixture {
+    std::optional<Holders::Divergence> diverge(const Tokens& prompt, std::size_t max_old = 4) {
+        return holders.find_divergence(*find("s"), prompt, max_old);
+    }
+    /// text_of(letters) with another token at `at`.
+    static Tokens changed(const std::string& letters, std::size_t at) {
+        Tokens tokens = text_of(letters);
+        tokens[at] = 9;
+        return tokens;
+    }
+};
+
+BOOST_FIXTURE_TEST_CASE(divergence_names_the_first_token_that_differs, Divergences) {
+    auto sequence = begin("abc", &use("s"));
+    compute(sequence, "abc");
+    finish(std::move(sequence), "abc", find("s"), 2);  // c was generated
+    for (const std::size_t at : {0, 31, 32, 63, 64, 95, 96}) {
+        const auto found = diverge(changed("abc", at));
+        BOOST_REQUIRE(found.has_value());
+        BOOST_TEST(found->at == at);
+        BOOST_TEST(found->in_generated == (at >= 64));
+        const Tokens old = text_of("abc");
+        const std::size_t n = std::min<std::size_t>(4, old.size() - at);
+        BOOST_TEST(found->old_tokens == Tokens(old.begin() + static_cast<std::ptrdiff_t>(at),
+                                               old.begin() + static_cast<std::ptrdiff_t>(at + n)),
+                   boost::test_tools::per_element());
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(what_goes_on_or_stops_early_does_not_diverge, Divergences) {
+    use("s");
+    BOOST_TEST(!diverge(text_of("a")).has_value());  // nothing was asked before
+    ask("abc", "s");
+    Tokens longer = text_of("abc");
+    BOOST_TEST(!diverge(longer).has_value());
+    longer.push_back(5);
+    BOOST_TEST(!diverge(longer).has_value());
+    BOOST_TEST(!diverge(pages_of("abc")).has_value());
+    BOOST_TEST(!diverge(pages_of("a")).has_value());
+    BOOST_TEST(!diverge({}).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(divergence_is_from_the_last_request_not_from_a_longer_branch, Divergences) {
+    ask("abcd", "s");
+    ask("ab", "s");  // ends inside that branch
+    BOOST_TEST(!diverge(pages_of("abx")).value().in_generated);
+    BOOST_TEST(diverge(pages_of("abx")).value().at == 64U);
+    BOOST_TEST(diverge(pages_of("abx")).value().old_tokens == Tokens{1},
+               boost::test_tools::per_element());
+    ask("", "s");  // less than a page
+    BOOST_TEST(diverge(pages_of("b")).value().old_tokens == Tokens{1},
+               boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(what_was_evicted_or_ended_is_not_compared, Divergences) {
+    ask("abc", "s", "repo");
+    cache.trim(1);
+    BOOST_TEST(!diverge(changed("abc", 70)).has_value());  // c and what followed are not there
+    BOOST_TEST(!diverge(pages_of("ab") + Tokens{9}).has_value());
+    BOOST_TEST(diverge(changed("abc", 63)).value().at == 63U);
+    cache.drop_all();
+    BOOST_TEST(!diverge(changed("abc", 0)).has_value());
+    ask("abc", "s", "repo");
+    holders.end_context(kAlice, "repo");
+    BOOST_TEST(!diverge(changed("abc", 0)).has_value());
+    ask("abc", "s");
+    holders.truncate(*find("s"), 64);
+    BOOST_TEST(!diverge(changed("abc", 70)).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
