@@ -130,7 +130,10 @@ void KvCache::Sequence::discard() noexcept {
     if (cache_ == nullptr) return;
     KvCache& cache = *std::exchange(cache_, nullptr);
     cache.retainer_.tick();  // so that two releases never share a moment
-    if (keep_ == Keep::anonymously && !nodes_.empty())
+    // Of common prefixes an anonymous claim covers what its own pages follow, not the prefix alone:
+    // that is kept by its name.
+    if (keep_ == Keep::anonymously && !nodes_.empty() &&
+        cache.tree_.domain(nodes_.back()) == domain_)
         cache.claims_.claim_anonymously(nodes_.back());
     const auto n_known = static_cast<std::uint32_t>(known_hits_.size());
     const auto n_entered = static_cast<std::uint32_t>(nodes_.size());

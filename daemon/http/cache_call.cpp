@@ -8,14 +8,24 @@ namespace kvasir {
 
 namespace json = boost::json;
 
+namespace {
+
+/// The caller is known here, so what it may not do is forbidden: no key would help.
+ApiError cache_error(const Error& error) {
+    ApiError api = to_api_error(error);
+    if (error.code == ErrorCode::unauthorized) api.kind = ErrorKind::forbidden;
+    return api;
+}
+
+}  // namespace
+
 void ask_cache(ServerContext& context, const ExchangePtr& exchange, CacheAnswer answer) {
     const Caller caller = caller_of(context.options, exchange->request());
     const Result<> posted =
         context.engine->post([exchange, caller, answer = std::move(answer)](CacheControl& cache) {
             if (exchange->gone()) return;
             Result<std::string> body = answer(cache, caller);
-            if (body.has_error())
-                return exchange->reply(error_response(to_api_error(body.error())));
+            if (body.has_error()) return exchange->reply(error_response(cache_error(body.error())));
             HttpResponse response;
             response.body = std::move(*body);
             exchange->reply(std::move(response));

@@ -38,7 +38,6 @@ constexpr std::array kRows{
     Row{ErrorKind::unknown_route, 404, kInvalid, "unknown_url", 0},
     Row{ErrorKind::method_not_allowed, 405, kInvalid, "method_not_allowed", 0},
     Row{ErrorKind::request_timeout, 408, kInvalid, "request_timeout", 0},
-    Row{ErrorKind::length_required, 411, kInvalid, "length_required", 0},
     Row{ErrorKind::body_too_large, 413, kInvalid, "request_too_large", 0},
     Row{ErrorKind::unsupported_encoding, 415, kInvalid, "unsupported_encoding", 0},
     Row{ErrorKind::misdirected, 421, kInvalid, "misdirected_request", 0},
@@ -66,11 +65,10 @@ const Row& row(ErrorKind kind) {
     return kRows[static_cast<std::size_t>(kind)];
 }
 
-/// unauthorized here: the caller is known, and its uid or key is not enough.
 ErrorKind to_kind(ErrorCode code) {
     switch (code) {
         case ErrorCode::invalid_argument: return ErrorKind::invalid_request;
-        case ErrorCode::unauthorized: return ErrorKind::forbidden;
+        case ErrorCode::unauthorized: return ErrorKind::invalid_api_key;
         case ErrorCode::not_found: return ErrorKind::not_found;
         case ErrorCode::conflict: return ErrorKind::conflict;
         case ErrorCode::too_large: return ErrorKind::context_length_exceeded;
@@ -110,7 +108,6 @@ const char* status_text(int status) {
         case 405: return "Method Not Allowed";
         case 408: return "Request Timeout";
         case 409: return "Conflict";
-        case 411: return "Length Required";
         case 413: return "Content Too Large";
         case 415: return "Unsupported Media Type";
         case 421: return "Misdirected Request";

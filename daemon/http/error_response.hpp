@@ -26,7 +26,6 @@ enum class ErrorKind {
     unknown_route,
     method_not_allowed,
     request_timeout,
-    length_required,
     body_too_large,
     unsupported_encoding,
     misdirected,

@@ -135,11 +135,6 @@ std::optional<ApiError> RequestParser::check_header() const {
             fmt::format("Content-Encoding: \"{}\", expected none", coding.substr(0, 32)),
             {}};
     }
-    const bool has_length = message.find(http::field::content_length) != message.end();
-    if (message.method() == http::verb::post && !has_length && !is_chunked) {
-        return ApiError{
-            ErrorKind::length_required, "Content-Length: missing, and the body is not chunked", {}};
-    }
     return std::nullopt;
 }
 

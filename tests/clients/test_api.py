@@ -120,7 +120,7 @@ class Api(unittest.TestCase):
         for body in (b"{", b"", b"[]", b"\xff", b'{"prompt":"\xff\xfe"}', b'{"prompt":"\\ud800"}', b"[" * 100000):
             for path in ("/v1/completions", "/v1/chat/completions", "/tokenize", "/detokenize"):
                 status, _, answer = self.daemon.post(path, body)
-                self.assertIn(status, (400, 411), answer)
+                self.assertIn(status, (400,), answer)
                 self.assertEqual(answer["error"]["type"], "invalid_request_error")
 
     def test_twenty_at_once_get_what_each_would_get_alone(self):
