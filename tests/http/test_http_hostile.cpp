@@ -33,7 +33,6 @@ const std::vector<BadRequest> kBadRequests{
     {"header of 20 KiB", "GET /health HTTP/1.1\r\nX: " + std::string(20'000, 'a') + "\r\n\r\n",
      431},
     {"endless first line", "GET /" + std::string(40'000, 'a'), 431},
-    {"no body", "POST /v1/completions HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     {"negative length", "POST /tokenize HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
     {"absurd length", "POST /tokenize HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
      400},
