@@ -214,8 +214,9 @@ PageLease KvCache::take_reserved_page() {
     --stats_.n_reserved;
     auto lease = pool_.acquire();
     if (!lease) {
-        const NodeId node = retainer_.pop(Tier::device);
+        // The slot first: the page that goes for it may be one that follows the node.
         const HostSlot slot = take_slot();
+        const NodeId node = retainer_.pop(Tier::device);
         if (slot == kNoSlot) {
             evict(node, DropReason::space);
         } else {

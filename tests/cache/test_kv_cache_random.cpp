@@ -5,7 +5,6 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
-#include <limits>
 #include <map>
 #include <new>
 #include <optional>
@@ -14,27 +13,14 @@
 #include <vector>
 
 #include "cache/kv_cache.hpp"
+#include "tests/cache/allocation_limit.hpp"
 #include "tests/cache/cache_model.hpp"
 #include "tests/cache/random.hpp"
 
-namespace {
-
-constexpr int kUnlimited = std::numeric_limits<int>::max();
-thread_local int allocations_left = kUnlimited;
-
-/// While alive, the n-th allocation from now on and all after it fail.
-struct AllocationLimit {
-    explicit AllocationLimit(int n) { allocations_left = n; }
-    ~AllocationLimit() { allocations_left = kUnlimited; }
-    AllocationLimit(const AllocationLimit&) = delete;
-    AllocationLimit& operator=(const AllocationLimit&) = delete;
-};
-
-}  // namespace
-
 // Not inlined: g++ 12 would take new and free for a mismatched pair.
 [[gnu::noinline]] void* operator new(std::size_t n_bytes) {
-    if (allocations_left != kUnlimited && allocations_left-- <= 0) throw std::bad_alloc();
+    using kvasir::allocations_left;
+    if (allocations_left != kvasir::kUnlimited && allocations_left-- <= 0) throw std::bad_alloc();
     if (void* memory = std::malloc(n_bytes == 0 ? 1 : n_bytes)) return memory;
     throw std::bad_alloc();
 }

@@ -1,0 +1,568 @@
+// Random operations on KvCache and Holders, with and without a host tier that now and then loses
+// pages, each compared with the naive model, invariants checked at every step.
+#include <algorithm>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cctype>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "cache/holders.hpp"
+#include "tests/cache/allocation_limit.hpp"
+#include "tests/cache/holder_fixture.hpp"
+#include "tests/cache/holders_model.hpp"
+#include "tests/cache/random.hpp"
+
+using namespace kvasir;
+
+namespace {
+
+constexpr std::uint32_t kPages = 24;
+constexpr std::size_t kMaxRunning = 5;
+constexpr Holders::Limits kLimits{.n_context_branches = 3, .n_per_domain = 3};
+
+/// Carries numbers instead of bytes, and fails now and then.
+class FakeMover : public PageMover {
+public:
+    FakeMover(std::uint32_t n_pages, std::uint32_t n_slots, std::uint64_t seed)
+        : device(n_pages), host_(n_slots), random_(seed) {}
+    void save(PageId from, HostSlot to) noexcept override {
+        host_[to_index(to)] = random_.one_in(20) ? 0 : device[to_index(from)];
+    }
+    bool load(HostSlot from, PageId to) noexcept override {
+        device[to_index(to)] = 0;
+        if (host_[to_index(from)] == 0 || random_.one_in(20)) {
+            ++n_failed;
+            return false;
+        }
+        device[to_index(to)] = host_[to_index(from)];
+        return true;
+    }
+    void drop(HostSlot slot) noexcept override { host_[to_index(slot)] = 0; }
+
+    std::vector<int> device;  // (n_pages): what the page holds; 0: nothing of use
+    int n_failed = 0;
+
+private:
+    std::vector<int> host_;
+    Random random_;
+};
+
+class Trial {
+public:
+    Trial(std::uint64_t seed, RetentionPolicy policy, std::uint32_t n_host)
+        : random_(seed),
+          n_host_(n_host),
+          mover_(kPages, n_host, seed + 1),
+          cache_({.n_pages = kPages,
+                  .retention = policy,
+                  .n_host_slots = n_host,
+                  .mover = &mover_,
+                  .hash_seed = seed}),
+          holders_(cache_, kLimits),
+          model_(kPages, kLimits) {}
+
+    void run(int n_operations) {
+        for (int i = 0; i < n_operations; ++i) {
+            now_ms_ += random_.one_in(50) ? random_.below(200) : random_.below(3);
+            operate();
+            compare();
+            if (i % 16 == 0) compare_holders();
+        }
+        while (!running_.empty()) discard(running_.begin()->first);
+        while (!model_.holders.empty()) end(model_.holders.begin()->first);
+        const auto freed = cache_.expire_anonymous(std::numeric_limits<std::uint64_t>::max());
+        BOOST_REQUIRE(freed.n_pages == model_.expire_anonymous(seen_never_));
+        compare();
+        BOOST_REQUIRE(cache_.stats().n_free == kPages);
+        BOOST_REQUIRE(cache_.stats().n_on_host == 0U);
+        BOOST_REQUIRE(cache_.claims().n_branches() == 0U);
+        BOOST_REQUIRE(cache_.domains().empty());
+    }
+
+private:
+    // ---- operations ----
+
+    void operate() {
+        const std::uint32_t dice = random_.below(100);
+        if (dice < 18) return begin();
+        if (dice < 30) return change_holder(dice);
+        if (dice < 40) return change_cache(dice);
+        if (running_.empty()) return begin();
+        const int id = std::next(running_.begin(), random_.below(running_.size()))->first;
+        if (dice < 75) return step(id);
+        if (dice < 80) return extend(id);
+        if (dice < 96) return finish(id);
+        discard(id);
+    }
+
+    void change_holder(std::uint32_t dice) {
+        if (dice == 18) return end_context();
+        if (dice == 19 || model_.holders.empty()) {
+            BOOST_REQUIRE(holders_.expire(now_ms_).n_pages == model_.expire(now_ms_));
+            return detach_ended();
+        }
+        auto& [key, expected] =
+            *std::next(model_.holders.begin(), random_.below(model_.holders.size()));
+        Holder& holder = find(key);
+        if (dice == 20) return end(HolderKey(key));
+        if (holder.kind == HolderKind::prefix) {
+            if (dice < 26) return pin(key);
+            cache_.unpin_branch(holder.branches.empty() ? kNoBranch : holder.branches[0].id);
+            expected.is_pinned = false;
+            model_.settle();
+            return;
+        }
+        if (dice < 25) {
+            const std::string context = random_context();
+            const auto freed = holders_.change_context(holder, context);
+            BOOST_REQUIRE(freed.n_pages == model_.change_context(expected, context));
+        } else if (dice < 27) {
+            const std::uint32_t n_tokens = random_.below(8 * kTokensPerPage);
+            const auto freed = holders_.truncate(holder, n_tokens);
+            BOOST_REQUIRE(freed.n_pages == model_.truncate(expected, n_tokens));
+        }
+    }
+
+    void change_cache(std::uint32_t dice) {
+        if (dice < 33) {
+            const std::uint32_t n = random_.below(4);
+            const std::size_t n_idle = model_.pages.size() - model_.n_leased();
+            BOOST_REQUIRE(cache_.trim(n) == std::min<std::size_t>(n, n_idle));
+            check_gone(std::min<std::size_t>(n, n_idle), n_host_ == 0);
+            return;
+        }
+        if (dice == 33) {
+            const DomainId domain = random_domain();
+            const std::uint32_t n = random_.one_in(2) ? 1 + random_.below(3) : kPages + n_host_;
+            const std::size_t n_there = model_.droppable(domain).size();
+            const std::uint32_t n_dropped = cache_.drop_domain(domain, n);
+            BOOST_REQUIRE(n_dropped == std::min<std::size_t>(n, n_there));
+            for (const PageName& name : check_gone(n_dropped, false))
+                BOOST_REQUIRE((name.domain == domain));
+            return;
+        }
+        if (dice < 36) {
+            const std::uint64_t age = random_.below(400);
+            const std::uint64_t before = now_ms_ > age ? now_ms_ - age : 0;
+            BOOST_REQUIRE(cache_.expire_anonymous(before).n_pages ==
+                          model_.expire_anonymous(before));
+            return;
+        }
+        const std::size_t n_before = model_.n_on_host();
+        const AllocationLimit no_allocations(0);
+        const std::uint32_t n_saved = cache_.save_all();
+        BOOST_REQUIRE(cache_.stats().n_on_host == n_before + n_saved);
+    }
+
+    void begin() {
+        if (running_.size() >= kMaxRunning) return;
+        ModelRun run;
+        run.domain = random_domain();
+        run.n_prompt = 1 + random_.below(6 * kTokensPerPage);
+        run.max_tokens = run.n_prompt + random_.below(3 * kTokensPerPage);
+        for (std::size_t i = 0; i <= run.max_pages(); ++i)
+            run.text += static_cast<char>('a' + random_.below(i < 2 ? 2 : 3));
+        if (!random_.one_in(3) && !use(run)) return;
+
+        const std::string reusable = model_.reusable(run);
+        const bool may_begin = model_.may_begin(run);
+        model_.seen_ms = now_ms_;
+        const int n_failed = mover_.n_failed;
+        const std::vector<TokenId> prompt = tokens(run, 0, run.n_prompt);
+        auto result =
+            whole([&] { return cache_.begin(run.domain, prompt, run.max_tokens, now_ms_); });
+        BOOST_REQUIRE(result.has_value() == may_begin);
+        if (!may_begin) {
+            BOOST_REQUIRE((result.error().code == ErrorCode::exhausted));
+            return;
+        }
+        run.path = reusable.substr(0, result->n_cached_tokens() / kTokensPerPage);
+        BOOST_REQUIRE((run.path == reusable || mover_.n_failed > n_failed));
+        run.n_tokens = static_cast<std::uint32_t>(run.path.size()) * kTokensPerPage;
+        run.n_ensured = run.path.size();
+        check_miss(run, result->miss());
+        model_.running[next_id_] = run;
+        check_gone(n_host_ == 0 ? std::optional<std::size_t>(0) : std::nullopt, n_host_ == 0);
+        if (run.holder) join(*run.holder, *result, model_.running.at(next_id_));
+        running_.emplace(next_id_++, std::move(*result));
+    }
+
+    /// A holder for the run, new or not. False: there is no place for one more.
+    bool use(ModelRun& run) {
+        const auto kind = HolderKind{static_cast<HolderKind>(random_.below(3))};
+        // Only prefixes are common.
+        if (run.domain == kCommonDomain && kind != HolderKind::prefix) return true;
+        const HolderKey key{kind, run.domain,
+                            std::string(1, static_cast<char>('p' + random_.below(5)))};
+        const bool is_new = !model_.holders.contains(key);
+        const auto holder = holders_.use(kind, run.domain, std::get<2>(key), now_ms_);
+        BOOST_REQUIRE(model_.use(key, now_ms_) == holder.has_value());
+        if (!holder) return false;
+        if (is_new) {
+            if (random_.one_in(2)) (*holder)->ttl.idle_ms = 50 + random_.below(400);
+            if (random_.one_in(3)) (*holder)->ttl.absolute_ms = 100 + random_.below(1500);
+            model_.holders.at(key).ttl = (*holder)->ttl;
+        }
+        run.holder = key;
+        return true;
+    }
+
+    void join(const HolderKey& key, KvCache::Sequence& sequence, ModelRun& run) {
+        Holder& holder = find(key);
+        sequence.keep(KvCache::Keep::as_claimed);
+        run.keeps_as_claimed = true;
+        ++holder.n_running;
+        ModelHolder& expected = model_.holders.at(key);
+        ++expected.n_running;
+        if (holder.kind != HolderKind::session) return;
+        const std::string context = random_context();
+        const auto freed = holders_.change_context(holder, context);
+        BOOST_REQUIRE(freed.n_pages == model_.change_context(expected, context));
+    }
+
+    void step(int id) {
+        KvCache::Sequence& sequence = running_.at(id);
+        ModelRun& run = model_.running.at(id);
+        const std::uint32_t n_left = run.max_tokens - run.n_tokens;
+        const std::uint32_t n_new = random_.below(std::min(n_left, 70U) + 1);
+        const std::size_t n_full = (run.n_tokens + n_new) / kTokensPerPage;
+        const std::size_t n_ahead = random_.one_in(5) && n_full < run.max_pages() ? 1 : 0;
+        const std::vector<TokenId> new_tokens = tokens(run, run.n_tokens, n_new);
+        const std::size_t n_ensured = std::max(run.n_ensured, n_full + n_ahead);
+        const std::size_t n_wanted = n_ensured - run.n_ensured;
+        const std::size_t n_short = n_wanted - std::min(n_wanted, model_.n_free());
+        {
+            const AllocationLimit no_allocations(0);
+            if (n_ensured > 0) sequence.ensure_page(static_cast<std::uint32_t>(n_ensured) - 1);
+            sequence.append(new_tokens);
+        }
+        run.n_ensured = n_ensured;
+        const auto gone = check_gone(
+            n_host_ == 0 ? std::optional<std::size_t>(n_short) : std::nullopt, n_host_ == 0);
+        // The host tier drops pages only where it is full.
+        BOOST_REQUIRE((gone.empty() || cache_.stats().n_on_host == n_host_));
+        for (std::size_t i = run.n_tokens / kTokensPerPage; i < n_full; ++i)
+            mover_.device[to_index(sequence.pages()[i])] =
+                content(run.domain, run.text.substr(0, i + 1));
+        run.n_tokens += n_new;
+        if (!random_.one_in(4)) commit(id);
+    }
+
+    void commit(int id) {
+        const AllocationLimit no_allocations(0);
+        running_.at(id).commit(now_ms_);
+        allocations_left = kUnlimited;
+        model_.seen_ms = now_ms_;
+        model_.commit(model_.running.at(id));
+    }
+
+    void extend(int id) {
+        ModelRun& run = model_.running.at(id);
+        if (run.n_tokens > run.n_prompt) return;
+        const bool may =
+            run.n_ensured == run.path.size() && run.n_tokens == run.path.size() * kTokensPerPage;
+        const std::string before = run.path;
+        const std::string reusable = may ? model_.reusable(run) : before;
+        const int n_failed = mover_.n_failed;
+        const std::size_t n_gained =
+            running_.at(id).extend_match(tokens(run, 0, run.n_prompt), model_.seen_ms) /
+            kTokensPerPage;
+        BOOST_REQUIRE(n_gained <= reusable.size() - before.size());
+        run.path = reusable.substr(0, before.size() + n_gained);
+        if (n_gained > 0) {
+            run.n_ensured = run.path.size();
+            run.n_tokens = static_cast<std::uint32_t>(run.path.size()) * kTokensPerPage;
+        }
+        check_gone(n_host_ == 0 ? std::optional<std::size_t>(0) : std::nullopt, n_host_ == 0);
+        // What it wanted to fetch may have been lost, or dropped to make room for what it fetched.
+        BOOST_REQUIRE(
+            (run.path == reusable || mover_.n_failed > n_failed ||
+             !model_.pages.contains({run.domain, reusable.substr(0, run.path.size() + 1)})));
+    }
+
+    void finish(int id) {
+        commit(id);
+        const ModelRun run = model_.running.at(id);
+        if (run.holder) hold(*run.holder, id);
+        {
+            const AllocationLimit no_allocations(0);
+            running_.at(id).release(now_ms_);
+        }
+        running_.erase(id);
+        model_.release(id);
+    }
+
+    /// As the engine does it before a run is released.
+    void hold(const HolderKey& key, int id) {
+        const ModelRun& run = model_.running.at(id);
+        Holder& holder = find(key);
+        ModelHolder& expected = model_.holders.at(key);
+        --holder.n_running;
+        --expected.n_running;
+        const bool is_prefix = holder.kind == HolderKind::prefix;
+        if (is_prefix) {
+            for (const Holder::Branch& branch : holder.branches) cache_.unpin_branch(branch.id);
+            expected.is_pinned = false;
+        }
+        const std::vector<TokenId> all = tokens(run, 0, run.n_tokens);
+        whole([&] { holders_.hold(holder, running_.at(id).tip(), all, run.n_prompt, now_ms_); });
+        model_.hold(key, run.path, now_ms_);
+        if (is_prefix && run.domain == kCommonDomain) pin(key);
+    }
+
+    void pin(const HolderKey& key) {
+        ModelHolder& expected = model_.holders.at(key);
+        const Holder& holder = find(key);
+        if (holder.branches.empty()) return;
+        const std::string& tip = expected.branches[0].tip;
+        bool may = model_.n_pinned() + tip.size() <= kPages / 2;
+        std::size_t n_newly_leased = 0;
+        for (std::size_t i = 1; i <= tip.size(); ++i) {
+            const PageName name(holder.domain, tip.substr(0, i));
+            may = may && !model_.pages.at(name).on_host;
+            if (!model_.is_leased(name)) ++n_newly_leased;
+        }
+        may = may && n_newly_leased + model_.n_reserved() <= model_.n_free() + model_.n_cached();
+        may = may || expected.is_pinned;
+        const auto pinned = whole([&] { return cache_.pin_branch(holder.branches[0].id); });
+        BOOST_REQUIRE(pinned.has_value() == may);
+        expected.is_pinned = may;
+    }
+
+    void discard(int id) {
+        const ModelRun run = model_.running.at(id);
+        if (run.holder) {
+            --find(*run.holder).n_running;
+            --model_.holders.at(*run.holder).n_running;
+        }
+        if (random_.one_in(2)) running_.at(id).discard();
+        running_.erase(id);  // the destructor does the same
+        model_.release(id);
+    }
+
+    void end(const HolderKey& key) {
+        BOOST_REQUIRE(holders_.end(find(key)).n_pages == model_.end(key));
+        detach_ended();
+    }
+
+    void end_context() {
+        const DomainId domain = random_domain();
+        const std::string context(1, static_cast<char>('p' + random_.below(5)));
+        BOOST_REQUIRE(holders_.end_context(domain, context).n_pages ==
+                      model_.end_context(domain, context));
+        detach_ended();
+    }
+
+    /// Runs whose holder has ended go on without it.
+    void detach_ended() {
+        for (auto& [id, run] : model_.running)
+            if (run.holder && !model_.holders.contains(*run.holder)) run.holder.reset();
+    }
+
+    /// Now and then memory runs out at each allocation in turn: an exception, and nothing has
+    /// changed.
+    template <typename Operation>
+    std::invoke_result_t<Operation> whole(Operation operation) {
+        for (int n_allowed = random_.one_in(8) ? 0 : kUnlimited;; ++n_allowed) {
+            try {
+                const AllocationLimit limit(n_allowed);
+                return operation();
+            } catch (const std::bad_alloc&) {
+                cache_.check_invariants();
+            }
+        }
+    }
+
+    // ---- comparison ----
+
+    std::map<PageName, NodeId> observe() const {
+        const PrefixTree& tree = cache_.tree();
+        std::map<PageName, NodeId> seen;
+        for (std::uint32_t i = 0; i < tree.id_limit(); ++i)
+            if (tree.contains(NodeId{i}))
+                seen.emplace(PageName(tree.domain(NodeId{i}), path_of(NodeId{i})), NodeId{i});
+        return seen;
+    }
+    std::string path_of(NodeId node) const {
+        const PrefixTree& tree = cache_.tree();
+        std::string path;
+        for (; node != kNoNode; node = tree.parent(node)) {
+            const auto letter = static_cast<char>(tree.tokens(node)[0] / 100);
+            const bool is_common = tree.domain(node) == kCommonDomain;
+            path += is_common ? static_cast<char>(std::toupper(letter)) : letter;
+        }
+        std::ranges::reverse(path);
+        return path;
+    }
+
+    /// Which pages go under pressure is the policy's choice; how many, and that they may, is not.
+    std::vector<PageName> check_gone(std::optional<std::size_t> n, bool in_order) {
+        const auto seen = observe();
+        std::vector<PageName> gone;
+        for (const auto& [name, page] : model_.pages)
+            if (!seen.contains(name)) gone.push_back(name);
+        BOOST_REQUIRE((!n || gone.size() == *n));
+        const bool allowed = model_.evict(gone, in_order);
+        BOOST_REQUIRE(allowed);
+        see_tiers(seen);
+        return gone;
+    }
+    void see_tiers(const std::map<PageName, NodeId>& seen) {
+        for (auto& [name, page] : model_.pages)
+            page.on_host = !cache_.tree().is_resident(seen.at(name));
+    }
+
+    void check_miss(const ModelRun& run, KvCache::Miss miss) const {
+        const std::size_t n_most = (run.n_prompt - 1) / kTokensPerPage;
+        BOOST_REQUIRE((miss == KvCache::Miss::none) == (run.path.size() == n_most));
+        if (miss == KvCache::Miss::none || miss == KvCache::Miss::never_seen) return;
+        const char next = run.text[run.path.size()];
+        const bool is_common = run.domain == kCommonDomain;
+        const auto found = model_.dropped.find(
+            {run.domain, run.path + (is_common ? static_cast<char>(std::toupper(next)) : next)});
+        BOOST_REQUIRE((found != model_.dropped.end() && found->second == miss));
+        ++n_explained_;
+    }
+
+    void compare() {
+        cache_.check_invariants();
+        const auto seen = observe();
+        BOOST_REQUIRE(std::ranges::equal(
+            seen, model_.pages, {}, [](const auto& s) { return s.first; },
+            [](const auto& m) { return m.first; }));
+        see_tiers(seen);
+        const KvCache::Stats stats = cache_.stats();
+        BOOST_REQUIRE(stats.n_on_host == model_.n_on_host());
+        BOOST_REQUIRE(stats.n_free == model_.n_free());
+        BOOST_REQUIRE(stats.n_cached == model_.n_cached());
+        BOOST_REQUIRE(stats.n_reserved == model_.n_reserved());
+        BOOST_REQUIRE(stats.n_held == model_.n_held());
+        BOOST_REQUIRE(stats.n_pinned == model_.n_pinned());
+        BOOST_REQUIRE(stats.n_sequences == running_.size());
+        for (const auto& [id, sequence] : running_) {
+            const ModelRun& run = model_.running.at(id);
+            BOOST_REQUIRE(sequence.n_tokens() == run.n_tokens);
+            BOOST_REQUIRE(sequence.pages().size() == run.n_ensured);
+            BOOST_REQUIRE(path_of(sequence.tip()) == run.path);
+            // A sequence's full pages hold its own tokens, whoever wrote them, wherever they were.
+            for (std::size_t i = 0; i < run.n_tokens / kTokensPerPage; ++i) {
+                const bool is_common = i < run.path.size() && run.path[i] <= 'Z';
+                BOOST_REQUIRE(
+                    holds(sequence.pages()[i], run.text.substr(0, i + 1), run.domain, is_common));
+            }
+        }
+    }
+
+    void compare_holders() {
+        std::uint64_t next_expiry = std::numeric_limits<std::uint64_t>::max();
+        std::size_t n = 0;
+        for (const auto& [key, expected] : model_.holders) {
+            const Holder& holder = find(key);
+            ++n;
+            BOOST_REQUIRE(holder.branches.size() == expected.branches.size());
+            BOOST_REQUIRE(holder.context == expected.context);
+            Holders::Pages pages;
+            std::map<PageName, bool> covered;
+            for (std::size_t i = 0; i < holder.branches.size(); ++i) {
+                const std::string& tip = expected.branches[i].tip;
+                BOOST_REQUIRE(path_of(cache_.tip(holder.branches[i].id)) == tip);
+                for (std::size_t j = 1; j <= tip.size(); ++j)
+                    covered[{holder.domain, tip.substr(0, j)}] = true;
+            }
+            HoldersModel without = model_;
+            without.holders.erase(key);
+            for (const auto& [name, yes] : covered) {
+                ++pages.n;
+                pages.n_on_host += model_.pages.at(name).on_host ? 1 : 0;
+                pages.n_shared += model_.pages.at(name).anonymous || without.is_held(name) ? 1 : 0;
+            }
+            const Holders::Pages counted = holders_.pages(holder);
+            BOOST_REQUIRE(counted.n == pages.n);
+            BOOST_REQUIRE(counted.n_on_host == pages.n_on_host);
+            BOOST_REQUIRE(counted.n_shared == pages.n_shared);
+            if (expected.n_running == 0)
+                next_expiry = std::min(next_expiry, expected.expires_at_ms());
+        }
+        BOOST_REQUIRE(holders_.next_expiry_ms() == next_expiry);
+        BOOST_REQUIRE(n == holders_.count(HolderKind::session) +
+                               holders_.count(HolderKind::prefix) +
+                               holders_.count(HolderKind::context));
+    }
+
+    // ---- small things ----
+
+    DomainId random_domain() {
+        const std::uint32_t dice = random_.below(8);
+        return dice == 0 ? kCommonDomain : DomainId{1 + dice % 2};
+    }
+    std::string random_context() {
+        const std::uint32_t dice = random_.below(6);
+        return dice < 3 ? std::string() : std::string(1, static_cast<char>('p' + dice - 3));
+    }
+    Holder& find(const HolderKey& key) {
+        Holder* holder = holders_.find(std::get<0>(key), std::get<1>(key), std::get<2>(key));
+        BOOST_REQUIRE(holder != nullptr);
+        return *holder;
+    }
+    int content(DomainId writer, const std::string& text) {
+        return contents_.try_emplace({writer, text}, static_cast<int>(contents_.size()) + 1)
+            .first->second;
+    }
+    /// What a common page holds may have been computed by whoever read it when its content in host
+    /// memory was lost.
+    bool holds(PageId page, const std::string& text, DomainId domain, bool is_common) {
+        const int found = mover_.device[to_index(page)];
+        const auto wrote = [&](DomainId writer) { return content(writer, text) == found; };
+        return wrote(domain) ||
+               (is_common && (wrote(kAlice) || wrote(kBob) || wrote(kCommonDomain)));
+    }
+    static std::vector<TokenId> tokens(const ModelRun& run, std::uint32_t first, std::uint32_t n) {
+        std::vector<TokenId> out(n);
+        for (std::uint32_t i = 0; i < n; ++i)
+            out[i] = token_of(run.text[(first + i) / kTokensPerPage], first + i);
+        return out;
+    }
+
+    static constexpr std::uint64_t seen_never_ = std::numeric_limits<std::uint64_t>::max();
+    Random random_;
+    std::uint32_t n_host_;
+    FakeMover mover_;
+    KvCache cache_;
+    Holders holders_;
+    HoldersModel model_;
+    std::map<std::pair<DomainId, std::string>, int> contents_;
+    std::map<int, KvCache::Sequence> running_;
+    int next_id_ = 0;
+    std::uint64_t now_ms_ = 1;
+    mutable int n_explained_ = 0;  // misses that were said to have expired or been evicted
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(holders_random)
+
+BOOST_DATA_TEST_CASE(every_operation_equals_the_model, boost::unit_test::data::xrange(5), seed) {
+    Trial(static_cast<std::uint64_t>(seed),
+          seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru, 0)
+        .run(50000);
+}
+
+BOOST_DATA_TEST_CASE(with_a_host_tier_that_loses_pages_too, boost::unit_test::data::xrange(5),
+                     seed) {
+    Trial(static_cast<std::uint64_t>(seed) + 100,
+          seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru,
+          static_cast<std::uint32_t>(1 + 4 * seed))
+        .run(40000);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
