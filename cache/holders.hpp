@@ -37,6 +37,7 @@ struct Holder {
         std::vector<TokenId> tail;  // fewer than 32
     };
 
+    TailOwner id{};  // of this process, never reused
     HolderKind kind = HolderKind::session;
     DomainId domain{};
     std::string name;
@@ -108,7 +109,7 @@ public:
     struct Pages {
         std::uint32_t n = 0;
         std::uint32_t n_on_host = 0;
-        std::uint32_t n_shared = 0;  // others claim them too, or run on them
+        std::uint32_t n_shared = 0;  // others claim them too
     };
     Pages pages(const Holder& holder) const;
 
@@ -130,7 +131,9 @@ private:
 
     KvCache& cache_;
     const Limits limits_;
+    void drop_tails(const Holder& holder);
     std::map<Key, Holder> holders_;
+    std::uint64_t next_id_ = 1;
     std::array<std::uint32_t, 3> counts_{};  // by kind
 };
 

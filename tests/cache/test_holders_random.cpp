@@ -16,10 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "cache/holders.hpp"
 #include "tests/cache/allocation_limit.hpp"
-#include "tests/cache/holder_fixture.hpp"
-#include "tests/cache/holders_model.hpp"
+#include "tests/cache/holders_compared.hpp"
 #include "tests/cache/random.hpp"
 
 using namespace kvasir;
@@ -30,46 +28,10 @@ constexpr std::uint32_t kPages = 24;
 constexpr std::size_t kMaxRunning = 5;
 constexpr Holders::Limits kLimits{.n_context_branches = 3, .n_per_domain = 3};
 
-/// Carries numbers instead of bytes, and fails now and then.
-class FakeMover : public PageMover {
-public:
-    FakeMover(std::uint32_t n_pages, std::uint32_t n_slots, std::uint64_t seed)
-        : device(n_pages), host_(n_slots), random_(seed) {}
-    void save(PageId from, HostSlot to) noexcept override {
-        host_[to_index(to)] = random_.one_in(20) ? 0 : device[to_index(from)];
-    }
-    bool load(HostSlot from, PageId to) noexcept override {
-        device[to_index(to)] = 0;
-        if (host_[to_index(from)] == 0 || random_.one_in(20)) {
-            ++n_failed;
-            return false;
-        }
-        device[to_index(to)] = host_[to_index(from)];
-        return true;
-    }
-    void drop(HostSlot slot) noexcept override { host_[to_index(slot)] = 0; }
-
-    std::vector<int> device;  // (n_pages): what the page holds; 0: nothing of use
-    int n_failed = 0;
-
-private:
-    std::vector<int> host_;
-    Random random_;
-};
-
-class Trial {
+class Trial : HoldersCompared {
 public:
     Trial(std::uint64_t seed, RetentionPolicy policy, std::uint32_t n_host)
-        : random_(seed),
-          n_host_(n_host),
-          mover_(kPages, n_host, seed + 1),
-          cache_({.n_pages = kPages,
-                  .retention = policy,
-                  .n_host_slots = n_host,
-                  .mover = &mover_,
-                  .hash_seed = seed}),
-          holders_(cache_, kLimits),
-          model_(kPages, kLimits) {}
+        : HoldersCompared(kPages, n_host, policy, kLimits, seed), random_(seed) {}
 
     void run(int n_operations) {
         for (int i = 0; i < n_operations; ++i) {
@@ -78,10 +40,12 @@ public:
             compare();
             if (i % 16 == 0) compare_holders();
         }
+        check_that_all_happened();
         while (!running_.empty()) discard(running_.begin()->first);
-        while (!model_.holders.empty()) end(model_.holders.begin()->first);
-        const auto freed = cache_.expire_anonymous(std::numeric_limits<std::uint64_t>::max());
-        BOOST_REQUIRE(freed.n_pages == model_.expire_anonymous(seen_never_));
+        while (!model_.holders.empty()) end(HolderKey(model_.holders.begin()->first));
+        constexpr auto kAlways = std::numeric_limits<std::uint64_t>::max();
+        const KvCache::Freed freed = cache_.expire_anonymous(kAlways);
+        BOOST_REQUIRE(freed.n_pages == model_.expire_anonymous(kAlways));
         compare();
         BOOST_REQUIRE(cache_.stats().n_free == kPages);
         BOOST_REQUIRE(cache_.stats().n_on_host == 0U);
@@ -152,7 +116,7 @@ private:
             return;
         }
         if (dice < 36) {
-            const std::uint64_t age = random_.below(400);
+            const std::uint64_t age = random_.below(2500);
             const std::uint64_t before = now_ms_ > age ? now_ms_ - age : 0;
             BOOST_REQUIRE(cache_.expire_anonymous(before).n_pages ==
                           model_.expire_anonymous(before));
@@ -209,8 +173,8 @@ private:
         BOOST_REQUIRE(model_.use(key, now_ms_) == holder.has_value());
         if (!holder) return false;
         if (is_new) {
-            if (random_.one_in(2)) (*holder)->ttl.idle_ms = 50 + random_.below(400);
-            if (random_.one_in(3)) (*holder)->ttl.absolute_ms = 100 + random_.below(1500);
+            if (random_.one_in(2)) (*holder)->ttl.idle_ms = 50 + random_.below(2500);
+            if (random_.one_in(3)) (*holder)->ttl.absolute_ms = 300 + random_.below(4000);
             model_.holders.at(key).ttl = (*holder)->ttl;
         }
         run.holder = key;
@@ -336,6 +300,7 @@ private:
         may = may || expected.is_pinned;
         const auto pinned = whole([&] { return cache_.pin_branch(holder.branches[0].id); });
         BOOST_REQUIRE(pinned.has_value() == may);
+        n_pinned_ += may ? 1 : 0;
         expected.is_pinned = may;
     }
 
@@ -378,125 +343,26 @@ private:
                 const AllocationLimit limit(n_allowed);
                 return operation();
             } catch (const std::bad_alloc&) {
+                ++n_out_of_memory_;
                 cache_.check_invariants();
             }
         }
     }
 
-    // ---- comparison ----
-
-    std::map<PageName, NodeId> observe() const {
-        const PrefixTree& tree = cache_.tree();
-        std::map<PageName, NodeId> seen;
-        for (std::uint32_t i = 0; i < tree.id_limit(); ++i)
-            if (tree.contains(NodeId{i}))
-                seen.emplace(PageName(tree.domain(NodeId{i}), path_of(NodeId{i})), NodeId{i});
-        return seen;
-    }
-    std::string path_of(NodeId node) const {
-        const PrefixTree& tree = cache_.tree();
-        std::string path;
-        for (; node != kNoNode; node = tree.parent(node)) {
-            const auto letter = static_cast<char>(tree.tokens(node)[0] / 100);
-            const bool is_common = tree.domain(node) == kCommonDomain;
-            path += is_common ? static_cast<char>(std::toupper(letter)) : letter;
-        }
-        std::ranges::reverse(path);
-        return path;
-    }
-
-    /// Which pages go under pressure is the policy's choice; how many, and that they may, is not.
-    std::vector<PageName> check_gone(std::optional<std::size_t> n, bool in_order) {
-        const auto seen = observe();
-        std::vector<PageName> gone;
-        for (const auto& [name, page] : model_.pages)
-            if (!seen.contains(name)) gone.push_back(name);
-        BOOST_REQUIRE((!n || gone.size() == *n));
-        const bool allowed = model_.evict(gone, in_order);
-        BOOST_REQUIRE(allowed);
-        see_tiers(seen);
-        return gone;
-    }
-    void see_tiers(const std::map<PageName, NodeId>& seen) {
-        for (auto& [name, page] : model_.pages)
-            page.on_host = !cache_.tree().is_resident(seen.at(name));
-    }
-
-    void check_miss(const ModelRun& run, KvCache::Miss miss) const {
-        const std::size_t n_most = (run.n_prompt - 1) / kTokensPerPage;
-        BOOST_REQUIRE((miss == KvCache::Miss::none) == (run.path.size() == n_most));
-        if (miss == KvCache::Miss::none || miss == KvCache::Miss::never_seen) return;
-        const char next = run.text[run.path.size()];
-        const bool is_common = run.domain == kCommonDomain;
-        const auto found = model_.dropped.find(
-            {run.domain, run.path + (is_common ? static_cast<char>(std::toupper(next)) : next)});
-        BOOST_REQUIRE((found != model_.dropped.end() && found->second == miss));
-        ++n_explained_;
-    }
-
-    void compare() {
-        cache_.check_invariants();
-        const auto seen = observe();
-        BOOST_REQUIRE(std::ranges::equal(
-            seen, model_.pages, {}, [](const auto& s) { return s.first; },
-            [](const auto& m) { return m.first; }));
-        see_tiers(seen);
+    void check_that_all_happened() const {
         const KvCache::Stats stats = cache_.stats();
-        BOOST_REQUIRE(stats.n_on_host == model_.n_on_host());
-        BOOST_REQUIRE(stats.n_free == model_.n_free());
-        BOOST_REQUIRE(stats.n_cached == model_.n_cached());
-        BOOST_REQUIRE(stats.n_reserved == model_.n_reserved());
-        BOOST_REQUIRE(stats.n_held == model_.n_held());
-        BOOST_REQUIRE(stats.n_pinned == model_.n_pinned());
-        BOOST_REQUIRE(stats.n_sequences == running_.size());
-        for (const auto& [id, sequence] : running_) {
-            const ModelRun& run = model_.running.at(id);
-            BOOST_REQUIRE(sequence.n_tokens() == run.n_tokens);
-            BOOST_REQUIRE(sequence.pages().size() == run.n_ensured);
-            BOOST_REQUIRE(path_of(sequence.tip()) == run.path);
-            // A sequence's full pages hold its own tokens, whoever wrote them, wherever they were.
-            for (std::size_t i = 0; i < run.n_tokens / kTokensPerPage; ++i) {
-                const bool is_common = i < run.path.size() && run.path[i] <= 'Z';
-                BOOST_REQUIRE(
-                    holds(sequence.pages()[i], run.text.substr(0, i + 1), run.domain, is_common));
-            }
-        }
-    }
-
-    void compare_holders() {
-        std::uint64_t next_expiry = std::numeric_limits<std::uint64_t>::max();
-        std::size_t n = 0;
-        for (const auto& [key, expected] : model_.holders) {
-            const Holder& holder = find(key);
-            ++n;
-            BOOST_REQUIRE(holder.branches.size() == expected.branches.size());
-            BOOST_REQUIRE(holder.context == expected.context);
-            Holders::Pages pages;
-            std::map<PageName, bool> covered;
-            for (std::size_t i = 0; i < holder.branches.size(); ++i) {
-                const std::string& tip = expected.branches[i].tip;
-                BOOST_REQUIRE(path_of(cache_.tip(holder.branches[i].id)) == tip);
-                for (std::size_t j = 1; j <= tip.size(); ++j)
-                    covered[{holder.domain, tip.substr(0, j)}] = true;
-            }
-            HoldersModel without = model_;
-            without.holders.erase(key);
-            for (const auto& [name, yes] : covered) {
-                ++pages.n;
-                pages.n_on_host += model_.pages.at(name).on_host ? 1 : 0;
-                pages.n_shared += model_.pages.at(name).anonymous || without.is_held(name) ? 1 : 0;
-            }
-            const Holders::Pages counted = holders_.pages(holder);
-            BOOST_REQUIRE(counted.n == pages.n);
-            BOOST_REQUIRE(counted.n_on_host == pages.n_on_host);
-            BOOST_REQUIRE(counted.n_shared == pages.n_shared);
-            if (expected.n_running == 0)
-                next_expiry = std::min(next_expiry, expected.expires_at_ms());
-        }
-        BOOST_REQUIRE(holders_.next_expiry_ms() == next_expiry);
-        BOOST_REQUIRE(n == holders_.count(HolderKind::session) +
-                               holders_.count(HolderKind::prefix) +
-                               holders_.count(HolderKind::context));
+        BOOST_TEST(stats.n_evicted_for_space > 100U);
+        BOOST_TEST(stats.n_evicted_by_request > 100U);
+        BOOST_TEST(stats.n_evicted_expired > 100U);
+        BOOST_TEST(stats.n_evicted_ended > 100U);
+        BOOST_TEST(stats.n_duplicates > 100U);
+        BOOST_TEST(stats.n_hits > 100U);
+        BOOST_TEST(n_pinned_ > 100);
+        BOOST_TEST(n_out_of_memory_ > 100);
+        BOOST_TEST(n_explained_ > 100);
+        if (n_host_ == 0) return;
+        BOOST_TEST(stats.n_loaded > 100U);
+        BOOST_TEST(mover_.n_failed > 5);
     }
 
     // ---- small things ----
@@ -509,23 +375,6 @@ private:
         const std::uint32_t dice = random_.below(6);
         return dice < 3 ? std::string() : std::string(1, static_cast<char>('p' + dice - 3));
     }
-    Holder& find(const HolderKey& key) {
-        Holder* holder = holders_.find(std::get<0>(key), std::get<1>(key), std::get<2>(key));
-        BOOST_REQUIRE(holder != nullptr);
-        return *holder;
-    }
-    int content(DomainId writer, const std::string& text) {
-        return contents_.try_emplace({writer, text}, static_cast<int>(contents_.size()) + 1)
-            .first->second;
-    }
-    /// What a common page holds may have been computed by whoever read it when its content in host
-    /// memory was lost.
-    bool holds(PageId page, const std::string& text, DomainId domain, bool is_common) {
-        const int found = mover_.device[to_index(page)];
-        const auto wrote = [&](DomainId writer) { return content(writer, text) == found; };
-        return wrote(domain) ||
-               (is_common && (wrote(kAlice) || wrote(kBob) || wrote(kCommonDomain)));
-    }
     static std::vector<TokenId> tokens(const ModelRun& run, std::uint32_t first, std::uint32_t n) {
         std::vector<TokenId> out(n);
         for (std::uint32_t i = 0; i < n; ++i)
@@ -533,18 +382,11 @@ private:
         return out;
     }
 
-    static constexpr std::uint64_t seen_never_ = std::numeric_limits<std::uint64_t>::max();
     Random random_;
-    std::uint32_t n_host_;
-    FakeMover mover_;
-    KvCache cache_;
-    Holders holders_;
-    HoldersModel model_;
-    std::map<std::pair<DomainId, std::string>, int> contents_;
-    std::map<int, KvCache::Sequence> running_;
     int next_id_ = 0;
     std::uint64_t now_ms_ = 1;
-    mutable int n_explained_ = 0;  // misses that were said to have expired or been evicted
+    int n_pinned_ = 0;
+    int n_out_of_memory_ = 0;
 };
 
 }  // namespace
@@ -554,15 +396,15 @@ BOOST_AUTO_TEST_SUITE(holders_random)
 BOOST_DATA_TEST_CASE(every_operation_equals_the_model, boost::unit_test::data::xrange(5), seed) {
     Trial(static_cast<std::uint64_t>(seed),
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru, 0)
-        .run(50000);
+        .run(45000);
 }
 
 BOOST_DATA_TEST_CASE(with_a_host_tier_that_loses_pages_too, boost::unit_test::data::xrange(5),
                      seed) {
     Trial(static_cast<std::uint64_t>(seed) + 100,
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru,
-          static_cast<std::uint32_t>(1 + 4 * seed))
-        .run(40000);
+          static_cast<std::uint32_t>(2 + 2 * seed))
+        .run(35000);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
