@@ -53,6 +53,7 @@ Result<Holder*> Holders::use(HolderKind kind, DomainId domain, const std::string
     }
     Holder& made = holders_[Key{kind, domain, name}];
     ++counts_[static_cast<std::size_t>(kind)];
+    made.id = TailOwner{next_id_++};
     made.kind = kind;
     made.domain = domain;
     made.name = name;
@@ -120,6 +121,7 @@ void Holders::hold(Holder& holder, NodeId tip, std::span<const TokenId> tokens,
 }
 
 KvCache::Freed Holders::drop_context(Holder& holder, const std::string& context) {
+    drop_tails(holder);
     KvCache::Freed freed;
     std::erase_if(holder.branches, [&](const Holder::Branch& branch) {
         if (branch.context != context) return false;
@@ -137,7 +139,13 @@ KvCache::Freed Holders::change_context(Holder& holder, const std::string& contex
     return drop_context(holder, old);
 }
 
+/// Where tokens of a holder are to be gone, its open pages go as well.
+void Holders::drop_tails(const Holder& holder) {
+    if (OpenSlots* slots = cache_.open_slots()) slots->drop(holder.id);
+}
+
 KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
+    drop_tails(holder);
     const PrefixTree& tree = cache_.tree();
     KvCache::Freed freed;
     for (const Holder::Branch& branch : holder.branches) {
@@ -151,6 +159,7 @@ KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
 }
 
 KvCache::Freed Holders::end(Holder& holder, DropReason reason) {
+    drop_tails(holder);
     KvCache::Freed freed;
     for (const Holder::Branch& branch : holder.branches)
         freed.n_pages += cache_.close_branch(branch.id, reason).n_pages;

@@ -178,6 +178,7 @@ void KvCache::evict(NodeId node, DropReason reason) {
     const NodeId parent = tree_.parent(node);
     dropped_.remember(retainer_.path_of(node), reason);
     claims_.forget(node);
+    if (options_.open_slots != nullptr) options_.open_slots->forget(node);
     const DomainId domain = tree_.domain(node);
     --domains_.find(domain)->second.n_pages;
     forget_unused(domain);

@@ -8,6 +8,7 @@
 
 #include "cache/claims.hpp"
 #include "cache/drop_memory.hpp"
+#include "cache/open_slots.hpp"
 #include "cache/page_pool.hpp"
 #include "cache/prefix_tree.hpp"
 #include "cache/retainer.hpp"
@@ -42,9 +43,10 @@ public:
         std::uint32_t n_pages = 0;
         bool reuse = true;  // false: nothing is looked up, nothing stays
         RetentionPolicy retention = RetentionPolicy::kvasir;
-        std::uint32_t n_host_slots = 0;  // pages of the host tier; 0: none
-        PageMover* mover = nullptr;      // with n_host_slots; must outlive the cache
-        std::uint64_t hash_seed = 0;     // random where callers are not trusted (see PrefixTree)
+        std::uint32_t n_host_slots = 0;   // pages of the host tier; 0: none
+        OpenSlots* open_slots = nullptr;  // where ended sequences' tails lie; none: none are kept
+        PageMover* mover = nullptr;       // with n_host_slots; must outlive the cache
+        std::uint64_t hash_seed = 0;      // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };
 
@@ -142,6 +144,8 @@ public:
     };
     const std::map<DomainId, DomainUse>& domains() const { return domains_; }
 
+    /// nullptr: no tails are kept.
+    OpenSlots* open_slots() const { return options_.open_slots; }
     Stats stats() const;
     const PageFacts& facts(NodeId node) const { return retainer_.facts(node); }
     const PrefixTree& tree() const { return tree_; }
@@ -216,6 +220,10 @@ public:
     /// Of the prompt, when the sequence began.
     Miss miss() const { return miss_; }
     void keep(Keep keep) { keep_ = keep; }
+
+    /// The KV of the prompt's next tokens was found in an open page: the caller has that page.
+    /// REQUIRES: on a border; they are followed by at least one more token of the prompt.
+    void found_open(std::span<const TokenId> tokens);
 
     /// Takes pages from the reservation until the block table has page_index: the destination that
     /// a coming step seals into. REQUIRES: the page ends within max_tokens.

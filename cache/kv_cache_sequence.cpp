@@ -48,6 +48,20 @@ PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
     return pages_[page_index];
 }
 
+void KvCache::Sequence::found_open(std::span<const TokenId> tokens) {
+    KVASIR_CHECK(cache_ != nullptr && tokens_.size() == nodes_.size() * kTokensPerPage &&
+                     tokens.size() < kTokensPerPage,
+                 "an open page follows the last page in the tree");
+    const auto n = static_cast<std::uint32_t>(tokens.size());
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    if (n_cached_tokens_ == 0) {
+        ++cache_->stats_.n_hits;
+        --cache_->stats_.n_misses;
+    }
+    n_cached_tokens_ += n;
+    cache_->stats_.n_tokens_reused += n;
+}
+
 void KvCache::Sequence::append(std::span<const TokenId> tokens) {
     KVASIR_CHECK(cache_ != nullptr, "an empty sequence takes no tokens");
     KVASIR_CHECK(tokens.size() <= max_tokens_ - tokens_.size(), "max_tokens is kept");

@@ -81,6 +81,11 @@ Slice KvStore::page(std::uint32_t layer, std::uint32_t index) const {
     return slabs_[layer][index / pages_per_slab_].slice(index % pages_per_slab_ * bytes, bytes);
 }
 
+Slice KvStore::open_page(std::uint32_t layer, std::uint32_t slot) const {
+    const std::uint64_t bytes = std::uint64_t{shape_.open_page_words()} * 4;
+    return open_[layer].slice(slot * bytes, bytes);
+}
+
 std::uint64_t KvStore::allocated_bytes() const {
     std::uint64_t bytes = 0;
     for (const Buffer& open : open_) bytes += open.bytes();

@@ -66,6 +66,7 @@ public:
     KvLayer layer(std::uint32_t i) const;
     /// One layer's bytes of a sealed page. REQUIRES: reserved.
     Slice page(std::uint32_t layer, std::uint32_t index) const;
+    Slice open_page(std::uint32_t layer, std::uint32_t slot) const;
     /// Bytes asked of the driver for slabs and open slots.
     std::uint64_t allocated_bytes() const;
 

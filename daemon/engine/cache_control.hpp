@@ -76,8 +76,9 @@ struct CacheReport {
     std::uint32_t n_free = 0;
     std::uint32_t n_leased = 0;  // in running requests, or pinned
     std::uint32_t n_cached = 0;
-    std::uint32_t n_claimed = 0;  // of those in the tree: by sessions, prefixes or contexts
-    std::uint32_t n_on_host = 0;  // in host memory: none of the above
+    std::uint32_t n_claimed = 0;     // of those in the tree: by sessions, prefixes or contexts
+    std::uint32_t n_open_tails = 0;  // open pages of ended requests, beside the pages counted above
+    std::uint32_t n_on_host = 0;     // in host memory: none of the above
     std::uint32_t n_host_slots = 0;
     std::uint32_t n_sessions = 0;
     std::uint32_t n_prefixes = 0;

@@ -170,6 +170,7 @@ CacheReport CacheController::report(const Caller& caller) {
     report.n_cached = stats.n_cached;
     report.n_claimed = stats.n_held;
     report.n_on_host = stats.n_on_host;
+    if (const OpenSlots* slots = parts_.cache.open_slots()) report.n_open_tails = slots->n_tails();
     report.n_host_slots = stats.n_host_slots;
     report.n_sessions = parts_.holders.count(HolderKind::session);
     report.n_prefixes = parts_.holders.count(HolderKind::prefix);
@@ -183,6 +184,10 @@ CacheReport CacheController::report(const Caller& caller) {
 }
 
 Freed CacheController::evict(const Caller& caller, std::optional<std::uint32_t> n_pages) {
+    // All means open pages, too; they belong to nobody's count.
+    OpenSlots* const slots = n_pages ? nullptr : parts_.cache.open_slots();
+    if (slots != nullptr)
+        caller.is_administrator ? slots->drop_all() : slots->drop(DomainId{caller.domain});
     if (caller.is_administrator) {
         const std::uint32_t all = parts_.cache.stats().n_pages;
         return freed(parts_.cache.trim(n_pages.value_or(all)));

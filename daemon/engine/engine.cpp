@@ -70,7 +70,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         return Error{ErrorCode::unsupported,
                      fmt::format("{}: the file has no tokenizer", options.model.path.string())};
     }
+    engine->slots_ = std::make_unique<OpenSlots>(model.n_open_slots());
     KvCache::Options cache{.n_pages = model.n_pages()};
+    cache.open_slots = engine->slots_.get();
     cache.hash_seed = random_seed();
     if (options.host_budget_bytes > 0) {
         engine->host_pages_ =
@@ -90,7 +92,6 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
         .detach_running = [raw =
                                engine.get()](Holder& holder) { raw->end_running(holder, false); }});
-    engine->slots_ = std::make_unique<OpenSlots>(model.n_open_slots());
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
                                                     .context_length = model.context_length(),

@@ -69,7 +69,8 @@ private:
     void admit();
     Result<Holder*> find_holder(const GenerationRequest& request);
     Result<> admit_one(Submitted& order);
-    void hold_pages(RunningRequest& request, FinishReason& reason, std::optional<Error>& error);
+    std::optional<TailOwner> hold_pages(RunningRequest& request, FinishReason& reason,
+                                        std::optional<Error>& error);
     Result<> hold_prefix(RunningRequest& request);
     void count_hits(RunningRequest& request);
     void end_running(const Holder& holder, bool cancel);
@@ -100,12 +101,12 @@ private:
     // The engine thread's own.
     std::unique_ptr<Model> model_;
     std::unique_ptr<HostPages> host_pages_;  // none without a budget
+    std::unique_ptr<OpenSlots> slots_;
     std::unique_ptr<KvCache> cache_;
     std::unique_ptr<Holders> holders_;
     std::unique_ptr<CacheController> controller_;
     std::uint64_t next_expire_ms_ = 0;
     std::uint64_t next_sweep_ms_ = 0;
-    std::unique_ptr<OpenSlots> slots_;
     std::deque<Submitted> waiting_;
     std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
     std::size_t rotation_ = 0;

@@ -26,6 +26,7 @@ void Engine::expire() {
         next_sweep_ms_ = kNever;
         if (const auto ttl = options_.anonymous_ttl_ms) {
             cache_->expire_anonymous(now > *ttl ? now - *ttl : 0);
+            slots_->expire(now > *ttl ? now - *ttl : 0);
             next_sweep_ms_ = now + std::clamp<std::uint64_t>(*ttl / 8, kExpireIntervalMs, 60'000);
         }
     }
@@ -169,28 +170,35 @@ Result<> Engine::hold_prefix(RunningRequest& r) {
     return cache_->pin_branch(prefix.branches.back().id);
 }
 
-/// Before the sequence lets go of its pages, its holder takes them.
-void Engine::hold_pages(RunningRequest& r, FinishReason& reason, std::optional<Error>& error) {
-    if (r.holder == nullptr) return;
+/// Before the sequence lets go of its pages, its holder takes them. Returns who is to have the
+/// tail.
+std::optional<TailOwner> Engine::hold_pages(RunningRequest& r, FinishReason& reason,
+                                            std::optional<Error>& error) {
+    const GenerationRequest& asked = r.request;
+    if (r.holder == nullptr) {
+        // A holder that has ended meanwhile leaves nothing.
+        const bool is_nameless = asked.session.empty() && asked.context.empty() && !asked.prefix;
+        return is_nameless ? std::optional(kAnybody) : std::nullopt;
+    }
     Holder& holder = *r.holder;
-    r.holder = nullptr;
+    const TailOwner owner = holder.id;
     --holder.n_running;
     if (holder.kind != HolderKind::prefix) {
+        r.holder = nullptr;
         holders_->hold(holder, r.state.kv().tip(), r.state.tokens(),
-                       static_cast<std::uint32_t>(r.request.prompt.size()), boot_clock_ms());
-        return;
+                       static_cast<std::uint32_t>(asked.prompt.size()), boot_clock_ms());
+        return owner;
     }
-    r.holder = &holder;
     const auto held = reason == FinishReason::stop ? hold_prefix(r) : Result<>();
     r.holder = nullptr;
     if (held.has_error()) {
         reason = FinishReason::error;
         error = held.error();
     }
-    if (held.has_error() || holder.branches.empty()) {
-        end_running(holder, false);
-        holders_->end(holder);
-    }
+    if (!held.has_error() && !holder.branches.empty()) return owner;
+    end_running(holder, false);
+    holders_->end(holder);
+    return std::nullopt;
 }
 
 }  // namespace kvasir

@@ -128,13 +128,13 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
         if (!rest.text.empty()) r.sink->on_chunk(std::move(rest));
     }
     const std::uint32_t n_cached = r.state.n_cached();  // before the sequence lets go
-    hold_pages(r, reason, error);
+    const std::optional<TailOwner> owner = hold_pages(r, reason, error);
     if (reason == FinishReason::error) {
         r.state.discard();
         log_warn("request failed",
                  {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
     } else {
-        r.state.release(boot_clock_ms());
+        r.state.release(boot_clock_ms(), owner);
     }
     r.is_done = true;
     const auto now = std::chrono::steady_clock::now();

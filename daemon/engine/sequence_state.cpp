@@ -9,20 +9,9 @@ namespace {
 constexpr std::uint32_t kPage = shared::kPageTokens;
 }
 
-OpenSlots::OpenSlots(std::uint32_t n) {
-    for (std::uint32_t i = n; i > 0; --i) free_.push_back(i - 1);
-}
-
-std::uint32_t OpenSlots::acquire() {
-    KVASIR_CHECK(!free_.empty(), "open slots are counted for the largest step");
-    const std::uint32_t slot = free_.back();
-    free_.pop_back();
-    return slot;
-}
-
-SequenceState::SequenceState(const Owner& owner, KvCache::Sequence kv,
+SequenceState::SequenceState(const Owner& owner, DomainId domain, KvCache::Sequence kv,
                              std::span<const TokenId> prompt)
-    : owner_(owner), kv_(std::move(kv)), tokens_(prompt.begin(), prompt.end()) {
+    : owner_(owner), domain_(domain), kv_(std::move(kv)), tokens_(prompt.begin(), prompt.end()) {
     tokens_.reserve(kv_.max_tokens());
 }
 
@@ -31,11 +20,40 @@ Result<SequenceState> SequenceState::begin(const Owner& owner, DomainId domain,
                                            std::uint32_t max_tokens, std::uint64_t now_ms,
                                            KvCache::Lookup lookup) {
     KVASIR_TRY(KvCache::Sequence kv, owner.cache.begin(domain, prompt, max_tokens, now_ms, lookup));
-    return SequenceState(owner, std::move(kv), prompt);
+    SequenceState state(owner, domain, std::move(kv), prompt);
+    if (lookup == KvCache::Lookup::allowed && owner.cache.open_slots() != nullptr)
+        KVASIR_TRY_VOID(state.adopt_tail(now_ms));
+    return state;
+}
+
+/// The last token's query is computed in any case.
+Result<> SequenceState::adopt_tail(std::uint64_t now_ms) {
+    const std::size_t n_most = std::min<std::size_t>(n_pending() - 1, kPage - 1);
+    const auto rest = std::span<const TokenId>(tokens_).subspan(n_computed(), n_most);
+    const auto match = owner_.slots.match(domain_, kv_.tip(), rest);
+    if (!match) return {};
+    const std::uint32_t slot = owner_.slots.adopt(*match, now_ms);
+    step_slots_.push_back(slot);
+    if (slot != match->slot) KVASIR_TRY_VOID(owner_.model.copy_open_page(match->slot, slot));
+    kv_.found_open(rest.first(match->n_tokens));
+    return {};
+}
+
+/// REQUIRES: no step is prepared.
+void SequenceState::keep_tail(TailOwner owner, std::uint64_t now_ms) {
+    const std::uint32_t n_tail = n_computed() % kPage;
+    const NodeId tip = kv_.tip();
+    const std::uint32_t n_pages = tip == kNoNode ? 0 : owner_.cache.tree().depth(tip) + 1;
+    if (n_tail == 0 || step_slots_.size() != 1 || n_pages * kPage + n_tail != n_computed()) return;
+    const std::span<const TokenId> tokens(tokens_);
+    owner_.slots.keep(step_slots_.front(), domain_, tip,
+                      tokens.subspan(n_computed() - n_tail, n_tail), owner, now_ms);
+    step_slots_.clear();
 }
 
 SequenceState::SequenceState(SequenceState&& other) noexcept
     : owner_(other.owner_),
+      domain_(other.domain_),
       kv_(std::move(other.kv_)),
       tokens_(std::move(other.tokens_)),
       step_slots_(std::exchange(other.step_slots_, {})),
@@ -87,7 +105,8 @@ void SequenceState::complete(std::uint64_t now_ms) {
     step_slots_.erase(step_slots_.begin(), step_slots_.begin() + n_filled);
 }
 
-void SequenceState::release(std::uint64_t now_ms) {
+void SequenceState::release(std::uint64_t now_ms, std::optional<TailOwner> owner) {
+    if (owner && n_step_ == 0 && owner_.cache.open_slots() != nullptr) keep_tail(*owner, now_ms);
     give_slots_back();
     kv_.release(now_ms);
 }

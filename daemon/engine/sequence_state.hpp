@@ -3,27 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "cache/kv_cache.hpp"
+#include "cache/open_slots.hpp"
 #include "config/base/error.hpp"
 #include "daemon/model/model.hpp"
 
 namespace kvasir {
-
-/// The device's open-page slots that no sequence holds. One thread.
-class OpenSlots {
-public:
-    explicit OpenSlots(std::uint32_t n);
-    /// REQUIRES: not empty: a step's slots are counted when the store is made.
-    std::uint32_t acquire();
-    void release(std::uint32_t slot) { free_.push_back(slot); }
-    std::size_t n_free() const { return free_.size(); }
-
-private:
-    std::vector<std::uint32_t> free_;
-};
 
 /// Between steps it holds at most one open slot: that of the page it is in the middle of.
 /// Move-only; the destructor gives slot and pages back. One thread; must not outlive model, cache
@@ -38,8 +27,8 @@ public:
         OpenSlots& slots;
     };
 
-    /// Leases what is cached of the prompt and reserves the rest up to max_tokens.
-    /// Errors: as KvCache::begin.
+    /// Leases what is cached of the prompt, an open page with its next tokens included, and
+    /// reserves the rest up to max_tokens. Errors: as KvCache::begin, Model::copy_open_page.
     static Result<SequenceState> begin(const Owner& owner, DomainId domain,
                                        std::span<const TokenId> prompt, std::uint32_t max_tokens,
                                        std::uint64_t now_ms, KvCache::Lookup lookup);
@@ -66,16 +55,21 @@ public:
     Result<SequenceStep> prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at);
     /// The prepared step has run: its full pages are entered in the cache.
     void complete(std::uint64_t now_ms);
-    /// Ends the sequence; computed pages stay cached.
-    void release(std::uint64_t now_ms);
+    /// Ends the sequence; computed pages stay cached, and where the cache keeps tails the open page
+    /// stays for this owner. nullopt: it does not.
+    void release(std::uint64_t now_ms, std::optional<TailOwner> owner = kAnybody);
     /// Ends it after a failed step, or a page with a NaN: nothing of that step is kept.
     void discard();
 
 private:
-    SequenceState(const Owner& owner, KvCache::Sequence kv, std::span<const TokenId> prompt);
+    SequenceState(const Owner& owner, DomainId domain, KvCache::Sequence kv,
+                  std::span<const TokenId> prompt);
+    Result<> adopt_tail(std::uint64_t now_ms);
+    void keep_tail(TailOwner owner, std::uint64_t now_ms);
     void give_slots_back();
 
     Owner owner_;
+    DomainId domain_{};
     KvCache::Sequence kv_;
     std::vector<TokenId> tokens_;
     std::vector<std::uint32_t> step_slots_;  // of the pages the prepared step touches; between

@@ -45,6 +45,7 @@ std::string report_json(const CacheReport& report, bool is_administrator) {
         json.field("leased_pages", std::uint64_t{report.n_leased});
         json.field("cached_pages", std::uint64_t{report.n_cached});
         json.field("claimed_pages", std::uint64_t{report.n_claimed});
+        json.field("open_tails", std::uint64_t{report.n_open_tails});
         json.field("host_pages", std::uint64_t{report.n_on_host});
         json.field("host_slots", std::uint64_t{report.n_host_slots});
         json.field("hits", report.n_hits).field("misses", report.n_misses);

@@ -121,7 +121,9 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
     KVASIR_TRY(model.kv, parse_kv_formats(kv));
     auto session = std::make_unique<Session>();
     KVASIR_TRY(session->model_, Model::load(model, {}));
+    session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     KvCache::Options cache{.n_pages = session->model_->n_pages()};
+    cache.open_slots = session->slots_.get();
     if (needs.host_tier) {
         session->host_pages_ = std::make_unique<HostPages>(
             *session->model_, cache.n_pages * session->model_->kv().shape().page_bytes());
@@ -129,7 +131,6 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
         cache.mover = session->host_pages_.get();
     }
     session->cache_ = std::make_unique<KvCache>(cache);
-    session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     return session;
 }
 

@@ -55,8 +55,8 @@ public:
 private:
     std::unique_ptr<Model> model_;
     std::unique_ptr<HostPages> host_pages_;
-    std::unique_ptr<KvCache> cache_;
     std::unique_ptr<OpenSlots> slots_;
+    std::unique_ptr<KvCache> cache_;
 };
 
 /// Index of the largest logit, the lowest among equals.

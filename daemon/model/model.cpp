@@ -164,6 +164,11 @@ Result<> Model::create_kv(const ModelOptions& options, std::uint32_t step_tokens
     // A sequence has one page open between steps; within a step one more for each page its tokens
     // touch.
     n_open_slots_ = 2 * options.max_sequences + step_tokens / kPage + 1;
+    // Ended sequences leave their open pages where a slot is free: a few more, from a small part of
+    // the budget, so that conversations that take turns go on from there.
+    constexpr std::uint64_t kMostExtra = 64;
+    n_open_slots_ += static_cast<std::uint32_t>(
+        std::min(kMostExtra, options.kv_budget_bytes / 32 / kv.open_page_bytes()));
     const std::uint64_t open_bytes = n_open_slots_ * kv.open_page_bytes();
     constexpr std::uint64_t kMostByDefault = 1ULL << 30U;
     std::uint64_t budget = options.kv_budget_bytes;

@@ -80,6 +80,8 @@ public:
     /// to read, the page was reserved. Errors: device_lost, exhausted, io.
     Result<> read_page(PageId page, std::span<std::byte> bytes);
     Result<> write_page(PageId page, std::span<const std::byte> bytes);
+    /// REQUIRES: no step runs; two slots. Errors: as above.
+    Result<> copy_open_page(std::uint32_t from, std::uint32_t to);
 
     /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of
     /// the steps. REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.

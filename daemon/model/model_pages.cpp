@@ -42,4 +42,11 @@ Result<> Model::write_page(PageId page, std::span<const std::byte> bytes) {
     return recorder_->submit_and_wait();
 }
 
+Result<> Model::copy_open_page(std::uint32_t from, std::uint32_t to) {
+    KVASIR_TRY_VOID(recorder_->begin());
+    for (std::uint32_t layer = 0; layer < kv_->n_layers(); ++layer)
+        recorder_->copy(kv_->open_page(layer, from), kv_->open_page(layer, to));
+    return recorder_->submit_and_wait();
+}
+
 }  // namespace kvasir

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.parse
 
 from daemon import Daemon
 
@@ -47,7 +48,7 @@ class CacheTest(unittest.TestCase):
 
     def setUp(self):
         for one in self.ok("GET", "/v1/sessions")["data"]:
-            self.ok("DELETE", "/v1/sessions/" + one["id"])
+            self.ok("DELETE", "/v1/sessions/" + urllib.parse.quote(one["id"], safe=""))
         for one in self.ok("GET", "/v1/prefixes")["data"]:
             self.ok("DELETE", "/v1/prefixes/" + one["id"])
         self.ok("POST", "/v1/cache/evict")
@@ -83,11 +84,13 @@ class Sessions(CacheTest):
         first = self.complete(OPENING, session_id="tea time/1")
         self.assertEqual(details(first), {"cached_tokens": 0, "miss_reason": "never_seen"})
         second = self.complete(OPENING + "Then", session_id="tea time/1")
-        whole_pages = (first["usage"]["prompt_tokens"] - 1) // PAGE * PAGE
-        self.assertEqual(details(second)["cached_tokens"], whole_pages)
+        # Also what lies behind the last border: the open page stayed, too.
+        cached = details(second)["cached_tokens"]
+        self.assertGreater(cached, (first["usage"]["prompt_tokens"] - 1) // PAGE * PAGE)
+        self.assertLess(cached, second["usage"]["prompt_tokens"])
         path = "/v1/sessions/tea%20time%2F1"
         info = self.ok("GET", path)
-        self.assertEqual((info["id"], info["requests"], info["cached_tokens"]), ("tea time/1", 2, whole_pages))
+        self.assertEqual((info["id"], info["requests"], info["cached_tokens"]), ("tea time/1", 2, cached))
         self.assertEqual(info["bytes"], info["pages"] * self.report()["page_bytes"])
         self.assertEqual([one["id"] for one in self.ok("GET", "/v1/sessions")["data"]], ["tea time/1"])
         before = self.report()
@@ -208,7 +211,7 @@ class Sessions(CacheTest):
         self.complete("Give this conversation a short title, please, in at most five words, without any quotes or full "
                       "stops, and do not explain why you chose it.", session_id="chat")
         again = self.complete(conversation + self.tokens("And then"), session_id="chat")
-        self.assertEqual(details(again)["cached_tokens"], (len(conversation) - 1) // PAGE * PAGE)
+        self.assertGreaterEqual(details(again)["cached_tokens"], len(conversation))
 
     def test_wrong_bodies_are_refused_by_name(self):
         for body, param in (({"id": ""}, "id"), ({"id": "x" * 129}, "id"), ({"id": "a\nb"}, "id"), ({"id": 7}, "id"),
@@ -234,7 +237,7 @@ class Prefixes(CacheTest):
         chat = self.ok("POST", "/v1/chat/completions",
                        {"messages": [{"role": "system", "content": OPENING}, {"role": "user", "content": "Hello."}], "max_tokens": 1})
         self.assertGreaterEqual(details(chat)["cached_tokens"], whole)
-        self.assertEqual(details(self.complete(OPENING + "Then"))["cached_tokens"], whole)
+        self.assertGreaterEqual(details(self.complete(OPENING + "Then"))["cached_tokens"], whole)
         hits = {one["id"]: one["hits"] for one in self.ok("GET", "/v1/prefixes")["data"]}
         self.assertEqual(hits, {"text": 1, "tokens": 1, "chat": 1})
 
@@ -289,7 +292,7 @@ class OtherUsers(CacheTest):
         whole = self.ok("POST", "/v1/prefixes", {"name": "house", "text": OPENING})["tokens"]
         for uid in (4711, 4712):
             answer = as_uid(uid, self.daemon, "POST", "/v1/completions", {"prompt": OPENING + "Then", "max_tokens": 1})[1]
-            self.assertEqual(details(answer)["cached_tokens"], whole)
+            self.assertGreaterEqual(details(answer)["cached_tokens"], whole)
         self.assertEqual(as_uid(4711, self.daemon, "DELETE", "/v1/prefixes/house")[0], 403)
         # Its own prefix is its own.
         status, own = as_uid(4711, self.daemon, "POST", "/v1/prefixes", {"name": "own", "text": "Now listen. " + OPENING})
@@ -310,7 +313,7 @@ class HostTier(CacheTest):
         self.assertGreater(sum(len(p) // PAGE for p in prompts), report["pages"])
         for i, prompt in enumerate(prompts):
             warm = self.complete(prompt, session_id="h%d" % i)
-            self.assertEqual(details(warm)["cached_tokens"], (len(prompt) - 1) // PAGE * PAGE)
+            self.assertGreaterEqual(details(warm)["cached_tokens"], (len(prompt) - 1) // PAGE * PAGE)
             self.assertEqual(warm["choices"][0]["tokens"], cold[i])
         for i in range(20):
             self.ok("DELETE", "/v1/sessions/h%d" % i)
