@@ -27,8 +27,9 @@ struct DeviceSettings {
 struct ServerSettings {
     std::string socket = "/run/kvasir/kvasir.sock";
     std::uint32_t socket_mode = 0660;
-    std::string listen;        // empty: no TCP; else HOST:PORT or [HOST]:PORT, loopback only
-    std::string api_key_file;  // needed with listen
+    std::string listen;          // empty: no TCP; else HOST:PORT or [HOST]:PORT, loopback only
+    std::string api_key_file;    // needed with listen
+    std::string administrators;  // uids, separated by commas; empty: the daemon's own
     std::uint32_t max_connections = 1024;
     std::uint64_t max_body_bytes = 8ULL << 20;
     std::uint32_t header_timeout_ms = 10'000;

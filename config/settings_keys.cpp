@@ -37,6 +37,9 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "Also listen on loopback TCP, e.g. 127.0.0.1:8080; empty: no TCP."},
         {"server.api_key_file", Text{&s.server.api_key_file},
          "Bearer keys for TCP, one a line; needed with server.listen."},
+        {"server.administrators", Text{&s.server.administrators},
+         "Uids that see all users' figures and make common prefixes, e.g. \"0,1000\"; empty: the "
+         "daemon's own."},
         {"server.max_connections", Count{&s.server.max_connections, 1, 65'536},
          "Connections at a time; more are refused."},
         {"server.max_body_bytes", Size{&s.server.max_body_bytes, 1024, 1024 * kMiB},

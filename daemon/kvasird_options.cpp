@@ -1,6 +1,7 @@
 #include "daemon/kvasird_options.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
 #include <string>
@@ -59,6 +60,24 @@ Result<> choose_kv(const CacheSettings& cache, EngineOptions& options) {
     return {};
 }
 
+Result<std::vector<std::uint32_t>> parse_uids(std::string_view text) {
+    std::vector<std::uint32_t> uids;
+    while (!text.empty()) {
+        const std::string_view one = text.substr(0, text.find(','));
+        std::uint32_t uid = 0;
+        const auto [end, failed] = std::from_chars(one.data(), one.data() + one.size(), uid);
+        if (failed != std::errc{} || end != one.data() + one.size()) {
+            return Error{ErrorCode::invalid_argument,
+                         fmt::format("server.administrators: \"{}\", expected uids separated by "
+                                     "commas",
+                                     one)};
+        }
+        uids.push_back(uid);
+        text.remove_prefix(std::min(text.size(), one.size() + 1));
+    }
+    return uids;
+}
+
 /// Sockets that systemd opened take the place of those that the settings name.
 void take_inherited_sockets(HttpOptions& options) {
     const int n = ::sd_listen_fds(1);
@@ -101,6 +120,7 @@ Result<HttpOptions> http_options(const ServerSettings& server) {
     if (!server.api_key_file.empty()) {
         KVASIR_TRY(options.api_keys, load_api_keys(server.api_key_file));
     }
+    KVASIR_TRY(options.administrators, parse_uids(server.administrators));
     options.limits.n_connections = server.max_connections;
     options.limits.body_bytes = server.max_body_bytes;
     options.limits.all_body_bytes =
