@@ -234,6 +234,8 @@ int run(const Settings& settings) {
     const int code = serve(signals, *engine, loader, watchdog);
     drain(**server, signals, *engine, watchdog);
     server->reset();  // removes the socket's file, cancels what still runs
+    // What was cancelled may be the last to own the engine, on the engine's own thread.
+    if (loader.done()) engine->shut_down();
     log_info("stopped");
     // A load cannot be interrupted, and nothing of it needs an orderly end.
     if (!loader.done()) std::quick_exit(code);

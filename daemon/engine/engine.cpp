@@ -106,6 +106,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
 Engine::Engine(const EngineOptions& options) : options_(options) {}
 
 Engine::~Engine() {
+    shut_down();
+}
+
+void Engine::shut_down() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;

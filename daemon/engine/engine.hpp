@@ -39,7 +39,7 @@ public:
     /// unsupported (no tokenizer).
     static Result<std::unique_ptr<Engine>> create(const EngineOptions& options,
                                                   const Model::Progress& progress);
-    /// Requests that still run end as cancelled.
+    /// shut_down. REQUIRES: that was called already, or this is not the engine's thread.
     ~Engine() override;
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -51,6 +51,7 @@ public:
     void cancel(RequestId id) override;
     EngineMetrics metrics() const override;
     Result<> post(std::function<void(CacheControl&)> task) override;
+    void shut_down() override;
 
 private:
     struct Submitted {

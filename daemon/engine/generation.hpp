@@ -183,6 +183,10 @@ public:
     /// block. Where the engine goes first, the task is destroyed without having run.
     /// Errors: unsupported (not ready, or stopping).
     virtual Result<> post(std::function<void(CacheControl&)> task) = 0;
+    /// What runs ends as cancelled; returns when the engine's thread is done. Call it before the
+    /// last owner lets go: a sink may be an owner too, and a thread cannot wait for itself. Not
+    /// from a sink or a task.
+    virtual void shut_down() {}
 };
 
 }  // namespace kvasir

@@ -52,6 +52,10 @@ EngineMetrics LoadingEngine::metrics() const {
     return real ? real->metrics() : EngineMetrics{};
 }
 
+void LoadingEngine::shut_down() {
+    if (const auto real = engine()) real->shut_down();
+}
+
 Result<> LoadingEngine::post(std::function<void(CacheControl&)> task) {
     if (const auto real = engine()) return real->post(std::move(task));
     return Error{ErrorCode::unsupported, "engine: the model is not loaded"};

@@ -24,6 +24,7 @@ public:
     void cancel(RequestId id) override;
     EngineMetrics metrics() const override;
     Result<> post(std::function<void(CacheControl&)> task) override;
+    void shut_down() override;
 
 private:
     std::shared_ptr<GenerationEngine> engine() const;
