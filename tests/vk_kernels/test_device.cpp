@@ -170,10 +170,10 @@ BOOST_AUTO_TEST_CASE(the_validation_layer_sees_wrong_calls_and_missing_barriers)
     const std::uint64_t logged = ValidationCounter::get().n_messages();
     const std::uint64_t before = gpu.device->n_validation_messages();
     const Buffer buffer = gpu.filled_buffer<float>(64);
-    gpu.run(
-        [&](Recorder& recorder) { recorder.copy(buffer.slice(0, 128), buffer.slice(64, 128)); });
+    gpu.run([&](Recorder& recorder) { recorder.copy(buffer.slice(0, 128), buffer.slice(0, 128)); });
     const std::uint64_t calls = gpu.device->n_validation_messages() - before;
-    BOOST_TEST(calls > 0U);  // source and destination overlap
+    // Source and destination overlap: they are equal, for a driver's memcpy is then harmless.
+    BOOST_TEST(calls > 0U);
 
     const Buffer other = gpu.filled_buffer<float>(64);
     const VkCommandPoolCreateInfo pool_info{.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
