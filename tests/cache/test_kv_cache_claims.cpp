@@ -129,6 +129,19 @@ BOOST_AUTO_TEST_CASE(eviction_takes_anonymous_pages_before_held_ones) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_branch_moved_over_pages_that_wait_to_go_holds_them) {
+    ask("ab");
+    ask("xy");
+    ask("uv");
+    const BranchId branch = cache.open_branch();
+    cache.move_branch(branch, cache.tree().match(kAlice, pages_of("ab")).back());
+    cache.check_invariants();
+    ask("klmno");  // three too many: of ab, the oldest, none goes
+    BOOST_TEST(pages().contains("1:ab"));
+    BOOST_TEST((path_of(cache.tip(branch)) == "1:ab"));
+    cache.close_branch(branch);
+}
+
 BOOST_AUTO_TEST_CASE(pages_that_lose_their_last_name_go_like_anonymous_ones) {
     ask("ab");
     ask("ab", "s");
