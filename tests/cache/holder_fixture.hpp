@@ -53,6 +53,8 @@ struct HolderFixture {
                            RetentionPolicy retention = RetentionPolicy::kvasir)
         : cache({.n_pages = n_pages, .retention = retention}), holders(cache, limits) {}
 
+    explicit HolderFixture(const KvCache::Options& options) : cache(options), holders(cache, {}) {}
+
     Holder* find(const std::string& session, DomainId domain = kAlice) {
         return holders.find(HolderKind::session, domain, session);
     }

@@ -361,7 +361,7 @@ private:
         BOOST_TEST(n_out_of_memory_ > 100);
         BOOST_TEST(n_explained_ > 100);
         if (n_host_ == 0) return;
-        BOOST_TEST(stats.n_loaded > 100U);
+        BOOST_TEST(stats.n_loaded > 50U);
         BOOST_TEST(mover_.n_failed > 5);
     }
 
@@ -403,7 +403,7 @@ BOOST_DATA_TEST_CASE(with_a_host_tier_that_loses_pages_too, boost::unit_test::da
                      seed) {
     Trial(static_cast<std::uint64_t>(seed) + 100,
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru,
-          static_cast<std::uint32_t>(2 + 2 * seed))
+          static_cast<std::uint32_t>(1 + 2 * seed))
         .run(35000);
 }
 
