@@ -14,6 +14,9 @@ ExitCode show_health(Context& context);
 ExitCode show_models(Context& context);
 ExitCode show_metrics(Context& context);
 ExitCode show_tokens(Context& context);
+ExitCode show_sessions(Context& context);
+ExitCode end_session(Context& context);
+ExitCode show_cache(Context& context);
 
 /// The fields of a request body that run and chat share, without the braces:
 /// `"max_tokens":200,...`.

@@ -19,6 +19,9 @@ ExitCode execute(Context& context) {
         case Command::models: return show_models(context);
         case Command::metrics: return show_metrics(context);
         case Command::tokenize: return show_tokens(context);
+        case Command::ps: return show_sessions(context);
+        case Command::end: return end_session(context);
+        case Command::cache: return show_cache(context);
     }
     return ExitCode::usage;
 }

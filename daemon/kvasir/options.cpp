@@ -25,6 +25,8 @@ constexpr std::array kCommands = {
     CommandName{"run", Command::run},         CommandName{"chat", Command::chat},
     CommandName{"health", Command::health},   CommandName{"models", Command::models},
     CommandName{"metrics", Command::metrics}, CommandName{"tokenize", Command::tokenize},
+    CommandName{"ps", Command::ps},           CommandName{"end", Command::end},
+    CommandName{"cache", Command::cache},
 };
 
 constexpr std::array<std::string_view, 6> kGlobalOptions = {"help", "version",      "json",
@@ -187,18 +189,23 @@ Result<void> check_allowed(const po::variables_map& values, Command command,
 Result<void> read_words(const std::vector<std::string>& words, Options& options,
                         std::string& name) {
     if (words.empty())
-        return usage("a command is missing: run, chat, health, models, metrics or tokenize");
+        return usage(
+            "a command is missing: run, chat, ps, end, cache, tokenize, health, models or metrics");
     name = words.front();
     const auto found = std::find_if(kCommands.begin(), kCommands.end(),
                                     [&name](const CommandName& c) { return c.name == name; });
     if (found == kCommands.end()) return usage("`" + name + "` is no command");
     options.command = found->command;
-    const bool takes_text = options.command == Command::run || options.command == Command::tokenize;
+    if (options.command == Command::end && words.size() != 2)
+        return usage("end: expected one argument, the session's id");
+    const bool takes_text = options.command == Command::run ||
+                            options.command == Command::tokenize || options.command == Command::end;
     if (words.size() > (takes_text ? 2U : 1U)) {
         return usage(name + ": found `" + words.back() + "`, expected " +
                      (takes_text ? "one text; put it in quotes" : "no argument"));
     }
-    if (words.size() == 2 && words[1] != "-") options.text = words[1];
+    if (words.size() == 2 && (words[1] != "-" || options.command == Command::end))
+        options.text = words[1];
     return {};
 }
 
@@ -246,6 +253,9 @@ std::string help_text() {
            "Commands:\n"
            "  run [TEXT]       complete TEXT, or standard input without it (or with -)\n"
            "  chat             talk with the model; /help lists what can be typed\n"
+           "  ps               list your sessions and what they keep\n"
+           "  end SESSION      end a session: its pages are free at once\n"
+           "  cache            what the cache holds\n"
            "  tokenize [TEXT]  print the token ids of TEXT\n"
            "  health           print the server's state\n"
            "  models           list the models\n"

@@ -25,7 +25,7 @@ struct GenerationOptions {
     std::string model;
 };
 
-enum class Command { run, chat, health, models, metrics, tokenize };
+enum class Command { run, chat, health, models, metrics, tokenize, ps, end, cache };
 
 struct Options {
     bool help = false;

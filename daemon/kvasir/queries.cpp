@@ -71,6 +71,50 @@ std::string describe_tokens(const json::object& object) {
     return text;
 }
 
+double number(const json::object& object, const char* key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
+}
+
+/// Whatever a name holds, a line stays a line.
+std::string printable(std::string text) {
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return text;
+}
+
+std::string describe_sessions(const json::object& object) {
+    const json::value* data = object.if_contains("data");
+    if (data == nullptr || !data->is_array()) return {};
+    std::string text =
+        fmt::format("{:<24} {:>8} {:>7} {:>9} {:>9} {:>8} {:>9}  {}\n", "SESSION", "TOKENS",
+                    "PAGES", "KIB", "REQUESTS", "IDLE S", "TIER", "CONTEXT");
+    for (const json::value& one : data->get_array()) {
+        if (!one.is_object()) continue;
+        const json::object& session = one.get_object();
+        const auto word = [&](const char* key) {
+            const json::value* value = session.if_contains(key);
+            return value == nullptr || value->is_null() ? std::string() : printable(plain(*value));
+        };
+        text += fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>9.0f} {:>8.0f} {:>9}  {}\n",
+                            word("id"), number(session, "tokens"), number(session, "pages"),
+                            number(session, "bytes") / 1024, number(session, "requests"),
+                            number(session, "idle_seconds"), word("tier"), word("context"));
+    }
+    return text;
+}
+
+std::string percent_encoded(std::string_view text) {
+    std::string encoded;
+    for (const char c : text) {
+        const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+        encoded +=
+            is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return encoded;
+}
+
 }  // namespace
 
 ExitCode show_health(Context& context) {
@@ -79,6 +123,19 @@ ExitCode show_health(Context& context) {
 
 ExitCode show_models(Context& context) {
     return answer(context, {"GET", "/v1/models", ""}, describe_models);
+}
+
+ExitCode show_sessions(Context& context) {
+    return answer(context, {"GET", "/v1/sessions", ""}, describe_sessions);
+}
+
+ExitCode end_session(Context& context) {
+    const std::string path = "/v1/sessions/" + percent_encoded(context.options.text.value_or(""));
+    return answer(context, {"DELETE", path, ""}, describe_fields);
+}
+
+ExitCode show_cache(Context& context) {
+    return answer(context, {"GET", "/v1/cache", ""}, describe_fields);
 }
 
 ExitCode show_metrics(Context& context) {

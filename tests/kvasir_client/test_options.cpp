@@ -154,11 +154,19 @@ BOOST_AUTO_TEST_CASE(a_key_file_gives_its_first_word) {
     BOOST_TEST(parse({"health", "--api-key-file", path.c_str()}).has_error());
 }
 
+BOOST_AUTO_TEST_CASE(end_takes_exactly_one_session) {
+    BOOST_TEST(parse({"end", "a b"}).value().text.value() == "a b");
+    BOOST_TEST(parse({"end", "-"}).value().text.value() == "-");
+    BOOST_TEST(parse({"end"}).has_error());
+    BOOST_TEST(parse({"end", "a", "b"}).has_error());
+    BOOST_TEST(parse({"ps", "a"}).has_error());
+}
+
 BOOST_AUTO_TEST_CASE(help_names_every_command) {
     BOOST_TEST(parse({"--help"}).value().help);
     BOOST_TEST(parse({"--version", "nonsense"}).value().version);
-    for (const char* name :
-         {"run", "chat", "health", "models", "metrics", "tokenize", "--socket", "130"}) {
+    for (const char* name : {"run", "chat", "ps", "end", "cache", "health", "models", "metrics",
+                             "tokenize", "--socket", "130"}) {
         BOOST_TEST(help_text().find(name) != std::string::npos, name);
     }
 }

@@ -274,6 +274,14 @@ BOOST_AUTO_TEST_CASE(questions_print_text_for_people) {
         if (request.head.starts_with("GET /v1/models "))
             peer.send_json(200, R"({"data":[{"id":"a"},{"id":"b"}]})");
         if (request.head.starts_with("GET /metrics ")) peer.send_json(200, "x 1\n");
+        if (request.head.starts_with("GET /v1/sessions ")) {
+            peer.send_json(200,
+                           R"({"data":[{"id":"a\nb","context":null,"tokens":64,"pages":2,)"
+                           R"("bytes":110592,"requests":3,"idle_seconds":7.2,"tier":"host"}]})");
+        }
+        if (request.head.starts_with("DELETE /v1/sessions/tea%20time%2F1 "))
+            peer.send_json(200, R"({"deleted":true,"freed_pages":2})");
+        if (request.head.starts_with("GET /v1/cache ")) peer.send_json(200, R"({"pages":9})");
         if (request.head.starts_with("POST /tokenize ")) peer.send_json(200, R"({"tokens":[5,6]})");
     });
     const auto output_of = [&server](const std::vector<std::string>& command) {
@@ -285,6 +293,14 @@ BOOST_AUTO_TEST_CASE(questions_print_text_for_people) {
     BOOST_TEST(output_of({"models"}) == "a\nb\n");
     BOOST_TEST(output_of({"metrics"}) == "x 1\n");
     BOOST_TEST(output_of({"metrics", "--json"}) == "{\"x\":1}\n");
+    const std::string sessions = output_of({"ps"});
+    BOOST_TEST(sessions.find("SESSION") == 0U);
+    const std::string line = sessions.substr(sessions.find('\n') + 1);
+    BOOST_TEST(line.find("a?b ") == 0U);
+    for (const char* figure : {" 64 ", " 2 ", " 108 ", " 3 ", " 7 ", " host "})
+        BOOST_TEST(line.find(figure) != std::string::npos, figure << " in " << line);
+    BOOST_TEST(output_of({"end", "tea time/1"}) == "deleted: true\nfreed_pages: 2\n");
+    BOOST_TEST(output_of({"cache"}) == "pages: 9\n");
     BOOST_TEST(output_of({"tokenize", "a b"}) == "5 6\n");
     BOOST_TEST(server.requests().back().body == R"({"content":"a b"})");
 }
