@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <fstream>
+#include <link.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,23 @@
 
 namespace kvasir::gpu {
 namespace {
+
+/// A driver or layer that is unmapped before the leak check has no name for config/lsan.supp to
+/// match. Other builds let them go.
+void keep_libraries_mapped() {
+#ifdef __SANITIZE_ADDRESS__
+    std::vector<std::string> paths;  // first: the walk holds a lock that dlopen takes
+    (void)::dl_iterate_phdr(
+        [](dl_phdr_info* library, std::size_t, void* into) {
+            if (library->dlpi_name != nullptr && library->dlpi_name[0] == '/')
+                static_cast<std::vector<std::string>*>(into)->emplace_back(library->dlpi_name);
+            return 0;
+        },
+        &paths);
+    for (const std::string& path : paths)
+        (void)::dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
+}
 
 constexpr std::uint32_t kMinApiVersion = VK_API_VERSION_1_1;
 constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
@@ -177,10 +195,7 @@ Result<> Device::create_instance(bool validation) {
         info.ppEnabledExtensionNames = &extension;
     }
     KVASIR_TRY_VOID(check(vkCreateInstance(&info, nullptr, &instance_), "vkCreateInstance"));
-#ifdef __SANITIZE_ADDRESS__
-    // A driver that is unmapped before the leak check has no name for config/lsan.supp to match.
-    (void)::dlopen("libvulkan_lvp.so", RTLD_LAZY | RTLD_NODELETE);
-#endif
+    keep_libraries_mapped();
     if (validation) {
         const auto create = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
             vkGetInstanceProcAddr(instance_, "vkCreateDebugUtilsMessengerEXT"));

@@ -10,8 +10,8 @@
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
 #include "daemon/engine/clock.hpp"
-#include "daemon/engine/kv_choice.hpp"
 #include "daemon/engine/kv_quality.hpp"
+#include "daemon/engine/kv_selection.hpp"
 #include "daemon/engine/running_request.hpp"
 #include "daemon/engine/scheduler.hpp"
 
@@ -29,25 +29,6 @@ std::chrono::milliseconds time_to_expiry(const Holders& holders, std::uint64_t n
     return std::chrono::milliseconds(std::min(left + 1, kLongestMs));
 }
 
-constexpr std::uint64_t kAutoLimitMs = 60'000;
-
-/// An earlier choice for this model and device, or a test of the candidates.
-Result<> choose_kv(Model& model, ModelOptions& options) {
-    const std::filesystem::path& dir = options.device.pipeline_cache_dir;
-    KVASIR_TRY(const std::uint64_t key, kv_choice_key(options.path, model.device().fingerprint()));
-    if (const auto known = dir.empty() ? std::nullopt : read_kv_choice(dir, key)) {
-        options.kv = *known;
-        log_info("kv format",
-                 {{"auto", to_string(*known)}, {"reason", "chosen at an earlier start"}});
-        return model.change_kv(options);
-    }
-    KVASIR_TRY_VOID(choose_kv_formats(model, options, kAutoLimitMs));
-    if (dir.empty()) return {};
-    const auto written = write_kv_choice(dir, key, options.kv);
-    if (written.has_error()) log_warn("kv format", {{"error", written.error().message}});
-    return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
@@ -55,9 +36,11 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     std::unique_ptr<Engine> engine(new Engine(options));
     KVASIR_TRY(engine->model_, Model::load(options.model, progress));
     const Model& model = *engine->model_;
+    ModelOptions chosen = options.model;
     if (options.auto_kv) {
-        ModelOptions chosen = options.model;
-        KVASIR_TRY_VOID(choose_kv(*engine->model_, chosen));
+        KVASIR_TRY_VOID(select_kv_formats(*engine->model_, chosen, {}, progress));
+    } else {
+        KVASIR_TRY_VOID(check_kv_formats(*engine->model_, chosen, {}, progress));
     }
     log_info("kv cache", {{"format", to_string(model.kv().shape().layers.front())},
                           {"bits_per_element", kv_bits_per_element(model.kv().shape())},

@@ -1,13 +1,8 @@
 #include "daemon/engine/kv_quality.hpp"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <cmath>
 #include <fmt/format.h>
-
-#include "config/base/log.hpp"
-#include "daemon/engine/quality_text.hpp"
 
 namespace kvasir {
 namespace {
@@ -29,8 +24,9 @@ std::size_t top_of(std::span<const float> row) {
 
 }  // namespace
 
-Result<LogProbRows> score_context(const SequenceState::Owner& owner,
-                                  std::span<const TokenId> tokens, std::uint32_t first) {
+Result<std::optional<LogProbRows>> score_context(const SequenceState::Owner& owner,
+                                                 std::span<const TokenId> tokens,
+                                                 std::uint32_t first, const KeepGoing& keep_going) {
     Model& model = owner.model;
     KVASIR_TRY(
         SequenceState sequence,
@@ -55,8 +51,11 @@ Result<LogProbRows> score_context(const SequenceState::Owner& owner,
         for (std::size_t i = 0; i < wanted.size(); ++i)
             rows.push_back(log_softmax(model.logits(i)));
         sequence.complete(0);
+        if (keep_going &&
+            !keep_going(static_cast<double>(begin + n) / static_cast<double>(tokens.size())))
+            return std::optional<LogProbRows>();
     }
-    return rows;
+    return std::optional(std::move(rows));
 }
 
 void KvComparison::add(std::span<const float> row, std::span<const float> reference, TokenId next) {
@@ -83,77 +82,10 @@ KvQuality KvComparison::result() const {
             .same_top = static_cast<double>(n_same_top_) / n};
 }
 
-bool is_good_enough(const KvQuality& quality) {
-    return quality.kld_mean <= kAutoKldMean && quality.same_top >= kAutoSameTop;
-}
-
 double kv_bits_per_element(const gpu::KvShape& shape) {
     const double elements = 2.0 * shape.n_kv_heads * shape.head_dim * shared::kPageTokens *
                             static_cast<double>(shape.layers.size());
     return static_cast<double>(shape.page_bytes()) * 8 / elements;
-}
-
-Result<> choose_kv_formats(Model& model, ModelOptions& options, std::uint64_t limit_ms) {
-    using Clock = std::chrono::steady_clock;
-    const gpu::KvFormats f16{};
-    const gpu::KvFormats int8{shared::kKvInt8, shared::kKvInt8};
-    // Smallest first.
-    const std::array candidates = {gpu::KvFormats{shared::kKvInt4, shared::kKvInt4},
-                                   gpu::KvFormats{shared::kKvInt8, shared::kKvInt4}};
-    const auto take = [&](const gpu::KvFormats& formats) {
-        options.kv = formats;
-        return model.change_kv(options);
-    };
-    if (model.tokenizer() == nullptr) return take(int8);
-    std::vector<TokenId> tokens =
-        model.tokenizer()->encode(kQualityText, Tokenizer::Special::ignore);
-    // As many rows as 64 MiB hold, at most the second half of 512 tokens.
-    constexpr std::size_t kRowBytes = 64U << 20U;
-    tokens.resize(std::min<std::size_t>({tokens.size(), 512, model.context_length()}));
-    const std::size_t n_rows =
-        std::max<std::size_t>(8, kRowBytes / (std::size_t{model.shape().n_vocab} * sizeof(float)));
-    const auto first =
-        static_cast<std::uint32_t>(tokens.size() - std::min(tokens.size() / 2, n_rows));
-    const auto score = [&](const gpu::KvFormats& formats) -> Result<LogProbRows> {
-        KVASIR_TRY_VOID(take(formats));
-        KvCache cache({.n_pages = model.n_pages(), .reuse = false});
-        OpenSlots slots(model.n_open_slots());
-        return score_context({model, cache, slots}, tokens, first);
-    };
-    if (tokens.size() < 64) return take(int8);
-    const auto start = Clock::now();
-    const auto elapsed_ms = [&] {
-        return static_cast<std::uint64_t>(
-            std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count());
-    };
-    KVASIR_TRY(const LogProbRows reference, score(f16));
-    const std::uint64_t one_ms = elapsed_ms();
-    for (const gpu::KvFormats& candidate : candidates) {
-        if (elapsed_ms() + one_ms > limit_ms) {
-            log_warn("kv format", {{"auto", "int8"},
-                                   {"reason", "no time left to test smaller formats"},
-                                   {"ms", elapsed_ms()}});
-            return take(int8);
-        }
-        KVASIR_TRY(const LogProbRows rows, score(candidate));
-        KvComparison comparison;
-        for (std::size_t i = 0; i < rows.size(); ++i)
-            comparison.add(rows[i], reference[i], tokens[first + i + 1]);
-        const KvQuality quality = comparison.result();
-        const bool taken = is_good_enough(quality);
-        log_info("kv format", {{"auto", to_string(candidate)},
-                               {"taken", taken},
-                               {"kld_mean", quality.kld_mean},
-                               {"kld_limit", kAutoKldMean},
-                               {"same_top", quality.same_top},
-                               {"same_top_limit", kAutoSameTop},
-                               {"ms", elapsed_ms()}});
-        if (taken) return {};
-    }
-    log_info("kv format", {{"auto", "int8"},
-                           {"reason", "smaller formats change the model's predictions too much"},
-                           {"ms", elapsed_ms()}});
-    return take(int8);
 }
 
 }  // namespace kvasir

@@ -1,9 +1,9 @@
-// KvQuality: how far a KV format moves a model's predictions, and the choice of a format by it
-// (`auto`).
+// KvQuality: how far a KV format moves a model's predictions.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,9 +18,13 @@ namespace kvasir {
 using LogProbRows = std::vector<std::vector<float>>;
 
 /// Computes tokens from cold and keeps the rows of positions first .. tokens.size() - 2: each
-/// predicts the token after it. Errors: as a step; corrupt (a page with a NaN).
-Result<LogProbRows> score_context(const SequenceState::Owner& owner,
-                                  std::span<const TokenId> tokens, std::uint32_t first);
+/// predicts the token after it. nullopt: keep_going, asked after each step, said no. Errors: as a
+/// step; corrupt (a page with a NaN).
+using KeepGoing = std::function<bool(double fraction)>;
+Result<std::optional<LogProbRows>> score_context(const SequenceState::Owner& owner,
+                                                 std::span<const TokenId> tokens,
+                                                 std::uint32_t first,
+                                                 const KeepGoing& keep_going = {});
 
 struct KvQuality {
     std::uint64_t n_positions = 0;
@@ -45,19 +49,7 @@ private:
     std::uint64_t n_same_top_ = 0;
 };
 
-/// Mean KL divergence and same-top that `auto` asks for.
-inline constexpr double kAutoKldMean = 0.005;
-inline constexpr double kAutoSameTop = 0.97;
-
-/// True where a format keeps the model's predictions well enough for `auto`.
-bool is_good_enough(const KvQuality& quality);
-
 /// Bytes that all sealed pages' elements take, divided by the elements, x 8.
 double kv_bits_per_element(const gpu::KvShape& shape);
-
-/// The smallest candidate that is good enough on a built-in text, else int8; leaves the model with
-/// it. Takes at most `limit_ms`, unless one prompt alone takes longer: then int8 untested. One log
-/// line says what and why. options.kv is set to the choice. Errors: as Model::change_kv and steps.
-Result<> choose_kv_formats(Model& model, ModelOptions& options, std::uint64_t limit_ms);
 
 }  // namespace kvasir

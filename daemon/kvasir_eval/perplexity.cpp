@@ -81,11 +81,10 @@ Result<> run_perplexity(const Arguments& arguments) {
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < n_contexts; ++i) {
         const auto part = std::span(tokens).subspan(i * context, context);
-        KVASIR_TRY(const LogProbRows rows, score_context(session->owner(), part, context / 2));
-        KVASIR_TRY(const LogProbRows expected,
-                   score_context(reference->owner(), part, context / 2));
-        for (std::size_t k = 0; k < rows.size(); ++k)
-            comparison.add(rows[k], expected[k], part[context / 2 + k + 1]);
+        KVASIR_TRY(const auto rows, score_context(session->owner(), part, context / 2));
+        KVASIR_TRY(const auto expected, score_context(reference->owner(), part, context / 2));
+        for (std::size_t k = 0; k < rows->size(); ++k)
+            comparison.add((*rows)[k], (*expected)[k], part[context / 2 + k + 1]);
         const double elapsed =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         fmt::print(stderr, "\rcontext {} of {}, {:.0f} s left   ", i + 1, n_contexts,

@@ -14,24 +14,11 @@
 #include "quant/gguf.hpp"
 #include "tests/http/raw_client.hpp"
 #include "tests/support/fake_engine.hpp"
+#include "tests/support/temp_dir.hpp"
 
 namespace kvasir::testing {
 
-class TempDir {
-public:
-    TempDir() {
-        std::string name = (std::filesystem::temp_directory_path() / "kvasir-http-XXXXXX").string();
-        BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~TempDir() { std::filesystem::remove_all(path_); }
-    TempDir(const TempDir&) = delete;
-    TempDir& operator=(const TempDir&) = delete;
-    std::string file(const char* name) const { return (path_ / name).string(); }
-
-private:
-    std::filesystem::path path_;
-};
+using test::TempDir;
 
 inline std::shared_ptr<const Tokenizer> tales_tokenizer() {
     static const std::shared_ptr<const Tokenizer> tokenizer = [] {

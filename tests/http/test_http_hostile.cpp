@@ -64,6 +64,13 @@ const std::vector<std::string> kBadBodies{
     std::string("{\"content\":\"a\"\0}", 16),
 };
 
+// AddressSanitizer keeps what is freed for a while: memory is then no measure.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kMemoryIsGivenBack = false;
+#else
+constexpr bool kMemoryIsGivenBack = true;
+#endif
+
 std::size_t resident_bytes() {
     std::ifstream statm("/proc/self/statm");
     std::size_t total = 0;
@@ -140,7 +147,7 @@ BOOST_AUTO_TEST_CASE(a_client_sending_100_mb_hears_413_and_the_memory_stays) {
     for (int i = 0; i < 100 && one.send(block, milliseconds(2000)); ++i) {
     }
     BOOST_TEST(one.read_response().status == 413);
-    BOOST_TEST(resident_bytes() < before + (8U << 20));
+    if (kMemoryIsGivenBack) BOOST_TEST(resident_bytes() < before + (8U << 20));
 }
 
 BOOST_AUTO_TEST_CASE(half_a_request_is_408_and_silence_is_closed) {
@@ -307,7 +314,7 @@ BOOST_AUTO_TEST_CASE(a_siege_of_500_half_requests_and_50_unread_streams_leaves_t
     }
     BOOST_REQUIRE(eventually([&] { return server().n_connections() >= 500U; }));
     // What the test's own 500 clients take is in it too.
-    BOOST_TEST(resident_bytes() < memory_before + 500 * (16U << 10));
+    if (kMemoryIsGivenBack) BOOST_TEST(resident_bytes() < memory_before + 500 * (16U << 10));
 
     std::vector<RawClient> unread;
     for (int i = 0; i < 50; ++i) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/support/gpu_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
 #include "vk_kernels/device.hpp"
 
 namespace kvasir::gpu {
@@ -17,21 +18,7 @@ namespace {
 // The only registration in this program; it covers all suites.
 BOOST_TEST_GLOBAL_FIXTURE(GpuRun);
 
-class ScratchDir {
-public:
-    ScratchDir() {
-        std::string name = (std::filesystem::temp_directory_path() / "kvasir-gpu-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-        path_ = name;
-    }
-    ~ScratchDir() { std::filesystem::remove_all(path_); }
-    ScratchDir(const ScratchDir&) = delete;
-    ScratchDir& operator=(const ScratchDir&) = delete;
-    const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
+using test::TempDir;
 
 /// Sets an environment variable while it lives: the Vulkan loader reads it for each instance.
 class ScopedVariable {
@@ -132,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_device_that_is_not_there_is_an_error_that_lists_those_tha
 }
 
 BOOST_AUTO_TEST_CASE(without_a_driver_the_error_says_what_to_install) {
-    const ScratchDir empty;
+    const TempDir empty;
     const ScopedVariable none("VK_ICD_FILENAMES", empty.path() / "none.json");
     const ScopedVariable no_drivers("VK_DRIVER_FILES", empty.path() / "none.json");
     const auto device = Device::create(named(""));
@@ -143,7 +130,7 @@ BOOST_AUTO_TEST_CASE(without_a_driver_the_error_says_what_to_install) {
 }
 
 BOOST_AUTO_TEST_CASE(without_the_validation_layer_the_error_says_what_to_install) {
-    const ScratchDir empty;
+    const TempDir empty;
     const ScopedVariable no_layers("VK_LAYER_PATH", empty.path());
     const auto device = Device::create({.name = {}, .validation = true, .pipeline_cache_dir = {}});
     BOOST_TEST_REQUIRE(device.has_error());
@@ -239,7 +226,7 @@ BOOST_AUTO_TEST_CASE(a_buffer_of_no_bytes_is_an_error) {
 }
 
 BOOST_AUTO_TEST_CASE(a_pipeline_cache_is_saved_once_under_the_drivers_name) {
-    const ScratchDir dir;
+    const TempDir dir;
     const std::filesystem::path cache = dir.path() / "deeper" / "cache";
     save_cache_in(cache);
     const auto files = files_in(cache);
@@ -253,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_pipeline_cache_is_saved_once_under_the_drivers_name) {
 }
 
 BOOST_AUTO_TEST_CASE(a_foreign_or_damaged_pipeline_cache_is_refused_and_written_anew) {
-    const ScratchDir dir;
+    const TempDir dir;
     save_cache_in(dir.path());
     const auto files = files_in(dir.path());
     BOOST_TEST_REQUIRE(files.size() == 1U);
@@ -278,7 +265,7 @@ BOOST_AUTO_TEST_CASE(a_foreign_or_damaged_pipeline_cache_is_refused_and_written_
 }
 
 BOOST_AUTO_TEST_CASE(a_pipeline_cache_that_cannot_be_written_is_an_error_and_no_more) {
-    const ScratchDir dir;
+    const TempDir dir;
     const std::filesystem::path in_the_way = dir.path() / "file";
     write_file(in_the_way, "not a directory");
     const ScopedVariable drivers_own("MESA_SHADER_CACHE_DIR", dir.path());

@@ -1,12 +1,12 @@
-#include "daemon/engine/kv_choice.hpp"
+#include "daemon/engine/kv_tests.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <fstream>
-#include <string>
+#include <sstream>
 #include <unistd.h>
 
-#include "daemon/model/model.hpp"
 #include "quant/mapped_file.hpp"
 
 namespace kvasir {
@@ -19,13 +19,15 @@ void mix(std::uint64_t& hash, std::span<const std::byte> bytes) {
 }
 
 std::filesystem::path file_of(const std::filesystem::path& dir, std::uint64_t key) {
-    return dir / fmt::format("kv-auto-{:016x}", key);
+    return dir / fmt::format("kv-tests-{:016x}", key);
 }
+
+constexpr const char* kTooSlow = "too-slow";
 
 }  // namespace
 
-Result<std::uint64_t> kv_choice_key(const std::filesystem::path& model,
-                                    const std::string& device_fingerprint) {
+Result<std::uint64_t> kv_tests_key(const std::filesystem::path& model,
+                                   const std::string& device_fingerprint) {
     KVASIR_TRY(const MappedFile file, MappedFile::open(model));
     const auto bytes = file.bytes();
     constexpr std::size_t kHeaderBytes = 64U << 10U;
@@ -43,21 +45,39 @@ Result<std::uint64_t> kv_choice_key(const std::filesystem::path& model,
     return hash;
 }
 
-std::optional<gpu::KvFormats> read_kv_choice(const std::filesystem::path& dir, std::uint64_t key) {
+// A line a format, "int4 0.000875 0.984"; or the one word that nothing could be tested.
+KvTests read_kv_tests(const std::filesystem::path& dir, std::uint64_t key) {
+    constexpr int kMostLines = 16;
+    constexpr std::size_t kLongestLine = 128;
     std::ifstream file(file_of(dir, key));
+    KvTests tests;
     std::string line;
-    if (!file || !std::getline(file, line) || line.size() > 16) return std::nullopt;
-    const auto formats = parse_kv_formats(line);
-    if (formats.has_error() || formats->keys == shared::kKvF32) return std::nullopt;
-    return *formats;
+    for (int i = 0; std::getline(file, line); ++i) {
+        if (line == kTooSlow) {
+            tests.too_slow = true;
+            continue;
+        }
+        std::istringstream words(line);
+        std::string formats;
+        KvTestResult result;
+        std::string more;
+        const bool is_sound = i < kMostLines && line.size() <= kLongestLine &&
+                              (words >> formats >> result.kld_mean >> result.same_top) &&
+                              !(words >> more) && std::isfinite(result.kld_mean) &&
+                              result.same_top >= 0 && result.same_top <= 1;
+        if (!is_sound) return {};
+        tests.results[formats] = result;
+    }
+    return tests;
 }
 
-Result<> write_kv_choice(const std::filesystem::path& dir, std::uint64_t key,
-                         const gpu::KvFormats& formats) {
+Result<> write_kv_tests(const std::filesystem::path& dir, std::uint64_t key, const KvTests& tests) {
     const std::filesystem::path target = file_of(dir, key);
     const std::filesystem::path temporary = target.string() + fmt::format(".{}.tmp", ::getpid());
     std::ofstream file(temporary, std::ios::trunc);
-    file << to_string(formats) << "\n";
+    if (tests.too_slow) file << kTooSlow << "\n";
+    for (const auto& [formats, result] : tests.results)
+        file << fmt::format("{} {} {}\n", formats, result.kld_mean, result.same_top);
     file.close();
     std::error_code failed;
     if (file) std::filesystem::rename(temporary, target, failed);
