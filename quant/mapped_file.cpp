@@ -7,8 +7,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <system_error>
-#include <unistd.h>
 #include <utility>
+
+#include "config/base/file_descriptor.hpp"
 
 namespace kvasir {
 namespace {
@@ -17,20 +18,6 @@ Error io_error(const std::filesystem::path& path, const char* what) {
     return {ErrorCode::io,
             path.string() + ": " + what + ": " + std::generic_category().message(errno)};
 }
-
-class FileDescriptor {
-public:
-    explicit FileDescriptor(int fd) : fd_(fd) {}
-    FileDescriptor(const FileDescriptor&) = delete;
-    FileDescriptor& operator=(const FileDescriptor&) = delete;
-    ~FileDescriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    int get() const { return fd_; }
-
-private:
-    int fd_;
-};
 
 void unmap(std::span<const std::byte> bytes) {
     if (!bytes.empty()) ::munmap(const_cast<std::byte*>(bytes.data()), bytes.size());  // NOLINT

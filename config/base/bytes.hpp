@@ -1,4 +1,4 @@
-// ByteReader: little-endian, bounds-checked reads over untrusted bytes.
+// ByteReader and ByteWriter: little-endian; reads of untrusted bytes are bounds-checked.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "config/base/error.hpp"
 
@@ -50,6 +51,22 @@ private:
     std::span<const std::byte> bytes_;
     std::string subject_;
     std::size_t offset_ = 0;
+};
+
+/// Appends to a buffer of its own.
+class ByteWriter {
+public:
+    template <class T>
+    requires std::is_arithmetic_v<T>
+    void write(T value) { write_bytes(std::as_bytes(std::span(&value, 1))); }
+    void write_bytes(std::span<const std::byte> bytes) {
+        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    }
+
+    const std::vector<std::byte>& bytes() const { return bytes_; }
+
+private:
+    std::vector<std::byte> bytes_;
 };
 
 }  // namespace kvasir
