@@ -65,6 +65,9 @@ public:
     const std::string& name() const { return name_; }
     /// Name, driver and versions: part of the numerics fingerprint of a page.
     const std::string& fingerprint() const { return fingerprint_; }
+    /// Of all kernels compiled so far, their code and constants: another part. In no order.
+    std::uint64_t kernels_fingerprint() const { return kernels_fingerprint_; }
+    void note_kernel(std::uint64_t hash) { kernels_fingerprint_ += hash; }
 
     /// Index of a memory type with all of `wanted`, preferring those that also have `preferred`.
     /// Errors: unsupported.
@@ -108,6 +111,7 @@ private:
     DeviceLimits limits_;
     std::string name_;
     std::string fingerprint_;
+    std::uint64_t kernels_fingerprint_ = 0;
     Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache_;
     std::filesystem::path pipeline_cache_file_;
     std::size_t pipeline_cache_bytes_on_disk_ = 0;

@@ -26,6 +26,15 @@ Result<> compare_interface(std::string_view name, const SpirvInterface& found,
             specs)};
 }
 
+/// FNV-1a over words, its bits spread, so that sums of hashes differ.
+std::uint64_t hash_of(std::span<const std::uint32_t> spirv, std::span<const std::uint32_t> specs) {
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const std::span<const std::uint32_t> words : {spirv, specs})
+        for (const std::uint32_t word : words) hash = (hash ^ word) * 0x100000001b3ULL;
+    hash = (hash ^ (hash >> 32U)) * 0x9e3779b97f4a7c15ULL;
+    return hash ^ (hash >> 29U);
+}
+
 }  // namespace
 
 Result<> KernelBase::create(Device& device, std::string_view name,
@@ -33,6 +42,7 @@ Result<> KernelBase::create(Device& device, std::string_view name,
                             std::uint32_t n_bindings, const TexelBindings& texels,
                             std::span<const std::uint32_t> specs) {
     texels_ = texels;
+    device.note_kernel(hash_of(spirv, specs));
     KVASIR_TRY(const SpirvInterface found, reflect_spirv(spirv));
     KVASIR_TRY_VOID(compare_interface(name, found, push_bytes, n_bindings,
                                       static_cast<std::uint32_t>(specs.size())));

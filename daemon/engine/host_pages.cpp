@@ -48,4 +48,12 @@ bool HostPages::load(HostSlot from, PageId to) noexcept {
     return !loaded.has_error();
 }
 
+bool HostPages::copy(HostSlot from, std::span<std::byte> to) {
+    if (!is_valid_[to_index(from)]) return false;
+    const auto bytes = bytes_of(from);
+    if (bytes.has_error()) return false;
+    std::ranges::copy(*bytes, to.begin());
+    return true;
+}
+
 }  // namespace kvasir

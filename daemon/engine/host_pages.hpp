@@ -23,6 +23,8 @@ public:
     void save(PageId from, HostSlot to) noexcept override;
     bool load(HostSlot from, PageId to) noexcept override;
     void drop(HostSlot slot) noexcept override { is_valid_[to_index(slot)] = false; }
+    /// The slot's content. False: it is not there.
+    bool copy(HostSlot from, std::span<std::byte> to);
 
 private:
     Result<std::span<std::byte>> bytes_of(HostSlot slot);

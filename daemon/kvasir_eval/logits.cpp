@@ -87,7 +87,8 @@ Result<> run_logits(const Arguments& arguments) {
         "reuse-from", options::value<std::string>(),
         "compute these tokens first, then reuse what can be reused")(
         "tier", options::value<std::string>()->default_value("device"),
-        "where --reuse-from leaves its pages: device or host")(
+        "where --reuse-from leaves its pages: device, host, or disk (the model is loaded anew)")(
+        "state", options::value<std::string>(), "directory of --tier disk")(
         "batch-with", options::value<std::string>(),
         "files of sequences that run in the same steps");
     KVASIR_TRY(const auto given, parse(known, arguments));
@@ -116,19 +117,21 @@ Result<> run_logits(const Arguments& arguments) {
         }
     }
     const std::string tier = given["tier"].as<std::string>();
-    if (tier != "device" && tier != "host") {
+    if (tier != "device" && tier != "host" && tier != "disk") {
         return Error{ErrorCode::invalid_argument,
-                     fmt::format("--tier {}: expected device or host", tier)};
+                     fmt::format("--tier {}: expected device, host or disk", tier)};
     }
+    if ((tier == "disk") != (given.count("state") > 0))
+        return Error{ErrorCode::invalid_argument, "--tier disk and --state DIR go together"};
     const auto n_sequences = static_cast<std::uint32_t>(company.size() + 1);
-    KVASIR_TRY(const auto session,
-               Session::open(given, {.context = 0,
-                                     .max_sequences = n_sequences + 1,
-                                     .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) +
-                                                    64 * n_sequences,
-                                     .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
-                                     .kv = {},
-                                     .host_tier = tier == "host"}));
+    const Session::Needs needs{
+        .context = 0,
+        .max_sequences = n_sequences + 1,
+        .step_tokens = std::min<std::uint32_t>(plan.chunk, 4096) + 64 * n_sequences,
+        .max_logit_rows = std::min<std::uint32_t>(plan.chunk, 4096),
+        .kv = {},
+        .host_tier = tier == "host"};
+    KVASIR_TRY(auto session, Session::open(given, needs));
     plan.chunk = std::min<std::uint32_t>({plan.chunk, 4096, session->model().limits().max_tokens});
     std::map<std::uint32_t, std::vector<float>> rows;
     if (given.count("reuse-from") > 0) {
@@ -141,6 +144,13 @@ Result<> run_logits(const Arguments& arguments) {
                             rows));
         sequence.release(0);
         if (tier == "host") session->cache().save_all();
+        if (tier == "disk") {
+            const std::string state = given["state"].as<std::string>();
+            KVASIR_TRY_VOID(session->save(state, earlier));
+            session.reset();  // the device and all it held
+            KVASIR_TRY(session, Session::open(given, needs));
+            KVASIR_TRY_VOID(session->restore(state));
+        }
     }
     std::vector<SequenceState> companions;
     for (const auto& other : company) {

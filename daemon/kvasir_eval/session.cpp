@@ -8,6 +8,10 @@
 #include <fstream>
 #include <iostream>
 
+#include "cache/snapshot_store.hpp"
+#include "daemon/engine/numerics.hpp"
+#include "daemon/engine/snapshot_pages.hpp"
+
 namespace kvasir::eval {
 
 options::options_description common_options() {
@@ -120,6 +124,7 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
         model.device.pipeline_cache_dir = dir;
     KVASIR_TRY(model.kv, parse_kv_formats(kv));
     auto session = std::make_unique<Session>();
+    session->model_path_ = model.path;
     KVASIR_TRY(session->model_, Model::load(model, {}));
     session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     KvCache::Options cache{.n_pages = session->model_->n_pages()};
@@ -142,6 +147,51 @@ Result<SequenceState> Session::begin(std::span<const TokenId> tokens, std::uint3
                                                        max_tokens, model_->context_length())};
     }
     return SequenceState::begin(owner(), DomainId{0}, tokens, max_tokens, 0, lookup);
+}
+
+namespace {
+
+/// No time passes for snapshots of a measurement.
+constexpr std::uint64_t kNowMs = 1;
+constexpr std::uint64_t kStoreBytes = std::uint64_t{1} << 40U;
+const SnapshotKey kKey{.domain = "kvasir-eval", .kind = HolderKind::session, .name = "tokens"};
+
+}  // namespace
+
+Result<> Session::save(const std::filesystem::path& dir, std::span<const TokenId> tokens) {
+    KVASIR_TRY(const auto store,
+               SnapshotStore::open({.dir = dir, .budget_bytes = kStoreBytes}, kNowMs));
+    const std::vector<NodeId> path = cache_->tree().match(DomainId{0}, tokens);
+    const PlannedBranch branch{.tip = path.empty() ? kNoNode : path.back(), .context = {}};
+    SnapshotPlan plan = plan_snapshot(cache_->tree(), {&branch, 1});
+    plan.head.domain = store->domain_fingerprint(kKey.domain);
+    plan.head.name = kKey.name;
+    plan.head.page_bytes = model_->kv().shape().page_bytes();
+    KVASIR_TRY(plan.head.numerics, numerics_fingerprint(*model_, model_path_));
+    KVASIR_TRY(SnapshotWriter writer, store->create(kKey));
+    std::vector<std::byte> bytes(plan.head.page_bytes);
+    for (const NodeId node : plan.nodes) {
+        KVASIR_TRY_VOID(read_cached_page(*model_, host_pages_.get(), cache_->tree(), node, bytes));
+        KVASIR_TRY_VOID(writer.add_page(bytes));
+    }
+    KVASIR_TRY_VOID(writer.finish(plan.head));
+    return store->publish(writer, kNowMs);
+}
+
+Result<> Session::restore(const std::filesystem::path& dir) {
+    KVASIR_TRY(const auto store,
+               SnapshotStore::open({.dir = dir, .budget_bytes = kStoreBytes}, kNowMs));
+    KVASIR_TRY(const Fingerprint numerics, numerics_fingerprint(*model_, model_path_));
+    KVASIR_TRY(SnapshotReader reader, store->read(kKey, numerics, kNowMs));
+    std::vector<std::byte> bytes(reader.head().page_bytes);
+    SnapshotRestore restored(*model_, *cache_, DomainId{0}, reader.head());
+    while (!restored.is_whole()) {
+        KVASIR_TRY_VOID(reader.read_page(restored.n_taken(), bytes));
+        KVASIR_TRY_VOID(restored.take(bytes, 0));
+    }
+    branch_ = cache_->open_branch();
+    for (const NodeId tip : restored.tips()) cache_->move_branch(branch_, tip);
+    return {};
 }
 
 Result<> Session::check_tokens(std::span<const TokenId> tokens) const {

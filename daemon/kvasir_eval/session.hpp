@@ -51,12 +51,17 @@ public:
     Result<SequenceState> begin(std::span<const TokenId> tokens, std::uint32_t max_tokens,
                                 KvCache::Lookup lookup = KvCache::Lookup::allowed);
     Result<> check_tokens(std::span<const TokenId> tokens) const;
+    /// What is cached for these tokens, to a snapshot in a store under dir, and back from there.
+    Result<> save(const std::filesystem::path& dir, std::span<const TokenId> tokens);
+    Result<> restore(const std::filesystem::path& dir);
 
 private:
+    std::filesystem::path model_path_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<HostPages> host_pages_;
     std::unique_ptr<OpenSlots> slots_;
     std::unique_ptr<KvCache> cache_;
+    BranchId branch_ = kNoBranch;  // keeps what was restored
 };
 
 /// Index of the largest logit, the lowest among equals.
