@@ -21,6 +21,7 @@ std::uint64_t Holder::expires_at_ms() const {
 }
 
 Holders::~Holders() {
+    forget_ = nullptr;
     while (!holders_.empty()) end(holders_.begin()->second);
 }
 
@@ -122,6 +123,7 @@ void Holders::hold(Holder& holder, NodeId tip, std::span<const TokenId> tokens,
 
 KvCache::Freed Holders::drop_context(Holder& holder, const std::string& context) {
     drop_tails(holder);
+    tell(holder, DropReason::ended);
     KvCache::Freed freed;
     std::erase_if(holder.branches, [&](const Holder::Branch& branch) {
         if (branch.context != context) return false;
@@ -146,6 +148,7 @@ void Holders::drop_tails(const Holder& holder) {
 
 KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
     drop_tails(holder);
+    tell(holder, DropReason::ended);
     const PrefixTree& tree = cache_.tree();
     KvCache::Freed freed;
     for (const Holder::Branch& branch : holder.branches) {
@@ -160,6 +163,7 @@ KvCache::Freed Holders::truncate(Holder& holder, std::uint32_t n_tokens) {
 
 KvCache::Freed Holders::end(Holder& holder, DropReason reason) {
     drop_tails(holder);
+    tell(holder, reason);
     KvCache::Freed freed;
     for (const Holder::Branch& branch : holder.branches)
         freed.n_pages += cache_.close_branch(branch.id, reason).n_pages;

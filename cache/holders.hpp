@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -69,6 +70,10 @@ public:
     };
 
     Holders(KvCache& cache, const Limits& limits) : cache_(cache), limits_(limits) {}
+    /// Called when a holder ends, or some of its pages are dropped though they were not short: what
+    /// others keep of it is to go, too. Not called by the destructor.
+    using Forget = std::function<void(const Holder& holder, DropReason reason)>;
+    void on_forget(Forget forget) { forget_ = std::move(forget); }
     ~Holders();
     Holders(const Holders&) = delete;
     Holders& operator=(const Holders&) = delete;
@@ -129,8 +134,13 @@ private:
     std::vector<Holder::Branch>::iterator branch_for(Holder& holder, NodeId tip) const;
     KvCache::Freed drop_context(Holder& holder, const std::string& context);
 
+    void tell(const Holder& holder, DropReason reason) const {
+        if (forget_) forget_(holder, reason);
+    }
+
     KvCache& cache_;
     const Limits limits_;
+    Forget forget_;
     void drop_tails(const Holder& holder);
     std::map<Key, Holder> holders_;
     std::uint64_t next_id_ = 1;

@@ -82,6 +82,12 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "is short."},
         {"cache.max_sessions", Count{&s.cache.max_sessions, 1, 65'536},
          "Sessions of one domain; beyond, the one idle longest ends."},
+        {"cache.disk_dir", Text{&s.cache.disk_dir},
+         "Where saved sessions and prefixes lie, with cache.disk_budget_bytes."},
+        {"cache.disk_budget_bytes", Size{&s.cache.disk_budget_bytes, 0, 1ULL << 50},
+         "Disk space for saved sessions and prefixes, e.g. \"4GiB\"; 0: nothing goes to disk."},
+        {"cache.scrub", Flag{&s.cache.scrub},
+         "Zero pages when they are freed: on the device, in host memory and on disk."},
 
         {"log.level", Choice<LogLevel>{&s.log.level, kLogLevelNames},
          "trace, debug, info, warn, error, off."},

@@ -109,6 +109,10 @@ Result<EngineOptions> engine_options(const Settings& settings) {
         options.anonymous_ttl_ms = std::uint64_t{cache.anonymous_ttl_seconds} * 1000;
     options.host_budget_bytes = cache.host_budget_bytes;
     options.holders.n_per_domain = cache.max_sessions;
+    options.disk.dir = cache.disk_dir;
+    options.disk.budget_bytes = cache.disk_budget_bytes;
+    options.disk.domains[kCommonDomain] = "common";
+    options.scrub = cache.scrub;
     return options;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,7 @@ struct SessionInfo {
     std::uint64_t n_cached_tokens = 0;  // prompt tokens its requests found
     bool is_running = false;
     std::string tier = "device";
+    bool is_saved = false;  // there is a snapshot of it on disk
 };
 
 struct PrefixInfo {
@@ -80,6 +82,8 @@ struct CacheReport {
     std::uint32_t n_open_tails = 0;  // open pages of ended requests, beside the pages counted above
     std::uint32_t n_on_host = 0;     // in host memory: none of the above
     std::uint32_t n_host_slots = 0;
+    std::uint64_t disk_bytes = 0;  // of all snapshots
+    std::uint64_t n_snapshots = 0;
     std::uint32_t n_sessions = 0;
     std::uint32_t n_prefixes = 0;
     std::uint64_t n_hits = 0;  // requests that began on cached pages
@@ -92,6 +96,13 @@ struct CacheReport {
     };
     std::vector<Domain> domains;  // an administrator's view: all of them
 };
+
+/// Called on the engine's thread when a snapshot is written, or is back.
+struct SnapshotInfo {
+    std::string id;
+    std::uint64_t bytes = 0;  // of the file; of the pages
+};
+using SnapshotDone = std::function<void(Result<SnapshotInfo> info)>;
 
 /// Called on the engine's thread, between two steps, by a task given to GenerationEngine::post.
 /// Another domain's id behaves as absent. What a member frees is free when it returns.
@@ -110,6 +121,13 @@ public:
                                               const SessionPatch& patch) = 0;
     /// Its running requests end as cancelled first. Errors: not_found.
     virtual Result<Freed> end_session(const Caller& caller, const std::string& id) = 0;
+    /// To disk. Errors: not_found; unsupported (no disk tier, or not for this domain), exhausted,
+    /// io.
+    virtual void save_session(const Caller& caller, const std::string& id, SnapshotDone done) = 0;
+    /// Back from disk, as a use of it would do by itself. Errors: not_found, conflict (it is
+    /// there), exhausted, io, corrupt.
+    virtual void restore_session(const Caller& caller, const std::string& id,
+                                 SnapshotDone done) = 0;
     /// Own and common ones.
     virtual std::vector<PrefixInfo> prefixes(const Caller& caller) = 0;
     virtual Result<PrefixInfo> prefix(const Caller& caller, const std::string& name) = 0;

@@ -17,6 +17,8 @@ std::optional<std::uint64_t> expires_in(const Holder& holder, std::uint64_t now_
     return at > now_ms ? at - now_ms : 0;
 }
 
+const Error kNoDisk{ErrorCode::unsupported, "there is no disk tier: cache.disk_budget_bytes is 0"};
+
 Error not_found(const char* what, const std::string& name) {
     return {ErrorCode::not_found, fmt::format("{} \"{}\": there is none", what, name)};
 }
@@ -38,6 +40,7 @@ SessionInfo CacheController::describe(const Holder& holder) const {
                      .n_requests = holder.n_requests,
                      .n_cached_tokens = holder.n_cached_tokens,
                      .is_running = holder.n_running > 0};
+    info.is_saved = is_saved(HolderKind::session, holder.domain, holder.name);
     if (pages.n_on_host > 0) info.tier = pages.n_on_host == pages.n ? "host" : "mixed";
     if (!holder.branches.empty()) {
         const NodeId tip = parts_.cache.tip(holder.branches.back().id);
@@ -59,6 +62,10 @@ PrefixInfo CacheController::describe_prefix(const Holder& holder) const {
             .is_common = holder.domain == kCommonDomain};
 }
 
+bool CacheController::is_saved(HolderKind kind, DomainId domain, const std::string& name) const {
+    return parts_.disk != nullptr && parts_.disk->has(kind, domain, name);
+}
+
 Result<Holder*> CacheController::find_session(const Caller& caller, const std::string& id) {
     Holder* holder = parts_.holders.find(HolderKind::session, DomainId{caller.domain}, id);
     if (holder == nullptr) return not_found("session", id);
@@ -78,6 +85,12 @@ Result<SessionInfo> CacheController::create_session(const Caller& caller,
     if (find_session(caller, options.id).has_value()) {
         return Error{ErrorCode::conflict,
                      fmt::format("session \"{}\": there is one already", options.id)};
+    }
+    if (is_saved(HolderKind::session, DomainId{caller.domain}, options.id)) {
+        return Error{ErrorCode::conflict,
+                     fmt::format("session \"{}\": there is a saved one, expected its restoring or "
+                                 "its end first",
+                                 options.id)};
     }
     KVASIR_TRY(Holder* const holder,
                parts_.holders.use(HolderKind::session, DomainId{caller.domain}, options.id,
@@ -113,9 +126,39 @@ Result<SessionInfo> CacheController::patch_session(const Caller& caller, const s
 }
 
 Result<Freed> CacheController::end_session(const Caller& caller, const std::string& id) {
-    KVASIR_TRY(Holder* const holder, find_session(caller, id));
+    const DomainId domain{caller.domain};
+    Holder* const holder = parts_.holders.find(HolderKind::session, domain, id);
+    if (holder == nullptr) {
+        if (!is_saved(HolderKind::session, domain, id)) return not_found("session", id);
+        parts_.disk->remove(HolderKind::session, domain, id);
+        return Freed{};
+    }
     parts_.cancel_running(*holder);
     return freed(parts_.holders.end(*holder).n_pages);
+}
+
+void CacheController::save_session(const Caller& caller, const std::string& id, SnapshotDone done) {
+    const auto holder = find_session(caller, id);
+    if (holder.has_error()) return done(holder.error());
+    if (parts_.disk == nullptr) return done(kNoDisk);
+    parts_.disk->save(**holder, [id, done = std::move(done)](const Result<std::uint64_t>& bytes) {
+        bytes.has_error() ? done(bytes.error()) : done(SnapshotInfo{id, *bytes});
+    });
+}
+
+void CacheController::restore_session(const Caller& caller, const std::string& id,
+                                      SnapshotDone done) {
+    const DomainId domain{caller.domain};
+    if (find_session(caller, id).has_value()) {
+        return done(
+            Error{ErrorCode::conflict, fmt::format("session \"{}\": it is in memory already", id)});
+    }
+    if (!is_saved(HolderKind::session, domain, id)) return done(not_found("session", id));
+    parts_.disk->restore(
+        HolderKind::session, domain, id,
+        [id, done = std::move(done)](const Result<std::uint64_t>& bytes) {
+            bytes.has_error() ? done(bytes.error()) : done(SnapshotInfo{id, *bytes});
+        });
 }
 
 std::vector<PrefixInfo> CacheController::prefixes(const Caller& caller) {
@@ -172,6 +215,10 @@ CacheReport CacheController::report(const Caller& caller) {
     report.n_on_host = stats.n_on_host;
     if (const OpenSlots* slots = parts_.cache.open_slots()) report.n_open_tails = slots->n_tails();
     report.n_host_slots = stats.n_host_slots;
+    if (parts_.disk != nullptr) {
+        report.disk_bytes = parts_.disk->bytes_used();
+        report.n_snapshots = parts_.disk->n_snapshots();
+    }
     report.n_sessions = parts_.holders.count(HolderKind::session);
     report.n_prefixes = parts_.holders.count(HolderKind::prefix);
     report.n_hits = stats.n_hits;

@@ -5,6 +5,7 @@
 
 #include "cache/holders.hpp"
 #include "daemon/engine/cache_control.hpp"
+#include "daemon/engine/disk_tier.hpp"
 
 namespace kvasir {
 
@@ -14,6 +15,7 @@ public:
     struct Parts {
         KvCache& cache;
         Holders& holders;
+        DiskTier* disk = nullptr;  // none: no disk tier
         std::uint64_t page_bytes = 0;
         std::function<std::uint64_t()> now_ms;
         /// Ends the holder's running requests as cancelled.
@@ -30,6 +32,8 @@ public:
     Result<SessionInfo> patch_session(const Caller& caller, const std::string& id,
                                       const SessionPatch& patch) override;
     Result<Freed> end_session(const Caller& caller, const std::string& id) override;
+    void save_session(const Caller& caller, const std::string& id, SnapshotDone done) override;
+    void restore_session(const Caller& caller, const std::string& id, SnapshotDone done) override;
     std::vector<PrefixInfo> prefixes(const Caller& caller) override;
     Result<PrefixInfo> prefix(const Caller& caller, const std::string& name) override;
     Result<Freed> drop_prefix(const Caller& caller, const std::string& name) override;
@@ -38,6 +42,7 @@ public:
     Freed evict(const Caller& caller, std::optional<std::uint32_t> n_pages) override;
 
 private:
+    bool is_saved(HolderKind kind, DomainId domain, const std::string& name) const;
     Result<Holder*> find_session(const Caller& caller, const std::string& id);
     /// The caller's own prefix, else a common one.
     Result<Holder*> find_prefix(const Caller& caller, const std::string& name);

@@ -9,6 +9,9 @@ namespace kvasir {
 /// on it.
 std::uint64_t boot_clock_ms();
 
+/// Milliseconds since 1970: what is on disk has its time to live on this one.
+std::uint64_t wall_clock_ms();
+
 std::uint64_t random_seed();
 
 }  // namespace kvasir

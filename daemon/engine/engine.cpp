@@ -67,9 +67,11 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     }
     engine->cache_ = std::make_unique<KvCache>(cache);
     engine->holders_ = std::make_unique<Holders>(*engine->cache_, options.holders);
+    KVASIR_TRY_VOID(engine->open_disk(progress));
     engine->controller_ = std::make_unique<CacheController>(CacheController::Parts{
         .cache = *engine->cache_,
         .holders = *engine->holders_,
+        .disk = engine->disk_.get(),
         .page_bytes = model.kv().shape().page_bytes(),
         .now_ms = boot_clock_ms,
         .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
@@ -197,6 +199,7 @@ void Engine::run() {
     while (take_orders()) {
         try {
             expire();
+            pump_disk();
             admit();
             if (!running_.empty()) run_step();
         } catch (const std::bad_alloc&) {
@@ -206,6 +209,7 @@ void Engine::run() {
     }
     for (const auto& request : running_) finish(*request, FinishReason::cancelled);
     running_.clear();
+    disk_.reset();
     for (Submitted& order : waiting_)
         order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
     for (Submitted& order : submitted_)
@@ -220,11 +224,12 @@ bool Engine::take_orders() {
         std::unique_lock lock(mutex_);
         const auto has_work = [&] {
             return stopping_ || !submitted_.empty() || !cancelled_.empty() || !tasks_.empty() ||
-                   !waiting_.empty() || !running_.empty();
+                   disk_is_ready_ || can_admit_ || !running_.empty();
         };
         // Time to live runs out while nobody asks for anything, too.
         if (!has_work()) wake_.wait_for(lock, time_to_expiry(*holders_, next_sweep_ms_), has_work);
         if (stopping_) return false;
+        disk_is_ready_ = false;
         for (Submitted& order : submitted_) waiting_.push_back(std::move(order));
         submitted_.clear();
         cancelled.swap(cancelled_);

@@ -15,6 +15,7 @@
 #include "cache/holders.hpp"
 #include "cache/kv_cache.hpp"
 #include "daemon/engine/cache_controller.hpp"
+#include "daemon/engine/disk_tier.hpp"
 #include "daemon/engine/generation.hpp"
 #include "daemon/engine/host_pages.hpp"
 #include "daemon/engine/sequence_state.hpp"
@@ -29,6 +30,14 @@ struct EngineOptions {
     Holders::Limits holders;
     std::uint64_t host_budget_bytes = 0;            // of pages in host memory; 0: none
     std::optional<std::uint64_t> anonymous_ttl_ms;  // of pages no one holds by name, since last use
+    struct Disk {
+        std::filesystem::path dir;
+        std::uint64_t budget_bytes = 0;  // 0: no disk tier
+        /// What domains are called there; others never reach it.
+        std::map<DomainId, std::string> domains;
+    };
+    Disk disk;
+    bool scrub = false;  // what is freed is zeroed
 };
 
 struct RunningRequest;
@@ -59,6 +68,7 @@ private:
         GenerationRequest request;
         std::shared_ptr<GenerationSink> sink;
         std::chrono::steady_clock::time_point submitted;
+        bool looked_on_disk = false;  // for its session
     };
 
     explicit Engine(const EngineOptions& options);
@@ -67,6 +77,9 @@ private:
     Result<> check_request(const GenerationRequest& request) const;
     void run();
     bool take_orders();
+    Result<> open_disk(const Model::Progress& progress);
+    bool waits_for_disk(Submitted& order);
+    void pump_disk();
     void admit();
     Result<Holder*> find_holder(const GenerationRequest& request);
     Result<> admit_one(Submitted& order);
@@ -96,6 +109,7 @@ private:
     std::uint64_t next_id_ = 1;
     std::size_t n_waiting_ = 0;  // submitted_ and waiting_ together
     bool stopping_ = false;
+    bool disk_is_ready_ = false;  // to take or give pages
     std::optional<Error> broken_;
     EngineMetrics metrics_;
 
@@ -105,10 +119,12 @@ private:
     std::unique_ptr<OpenSlots> slots_;
     std::unique_ptr<KvCache> cache_;
     std::unique_ptr<Holders> holders_;
+    std::unique_ptr<DiskTier> disk_;  // none without a budget
     std::unique_ptr<CacheController> controller_;
     std::uint64_t next_expire_ms_ = 0;
     std::uint64_t next_sweep_ms_ = 0;
     std::deque<Submitted> waiting_;
+    bool can_admit_ = false;  // one of these waits for nothing but a free place
     std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
     std::size_t rotation_ = 0;
     EngineMetrics counters_;  // published to metrics_ after each step

@@ -61,13 +61,21 @@ Result<Holder*> Engine::find_holder(const GenerationRequest& request) {
 }
 
 void Engine::admit() {
-    while (!waiting_.empty() && running_.size() < options_.model.max_sequences) {
-        const auto admitted = admit_one(waiting_.front());
+    can_admit_ = false;
+    for (auto order = waiting_.begin();
+         order != waiting_.end() && running_.size() < options_.model.max_sequences;) {
+        if (waits_for_disk(*order)) {
+            ++order;
+            continue;
+        }
+        const auto admitted = admit_one(*order);
         if (admitted.has_error() && admitted.error().code == ErrorCode::exhausted &&
-            !running_.empty())
-            return;  // when one has ended
-        Submitted taken = std::move(waiting_.front());
-        waiting_.pop_front();
+            !running_.empty()) {
+            can_admit_ = true;  // when one has ended
+            return;
+        }
+        Submitted taken = std::move(*order);
+        order = waiting_.erase(order);
         {
             const std::lock_guard lock(mutex_);
             --n_waiting_;
@@ -80,6 +88,8 @@ void Engine::admit() {
                  .n_prompt_tokens = static_cast<std::uint32_t>(taken.request.prompt.size())});
         }
     }
+    can_admit_ =
+        std::ranges::any_of(waiting_, [&](Submitted& order) { return !waits_for_disk(order); });
 }
 
 /// On error the order is as it was.
@@ -190,6 +200,8 @@ std::optional<TailOwner> Engine::hold_pages(RunningRequest& r, FinishReason& rea
         return owner;
     }
     const auto held = reason == FinishReason::stop ? hold_prefix(r) : Result<>();
+    if (reason == FinishReason::stop && !held.has_error() && disk_ && disk_->reaches(holder.domain))
+        disk_->save(holder, {});
     r.holder = nullptr;
     if (held.has_error()) {
         reason = FinishReason::error;

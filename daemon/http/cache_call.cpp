@@ -33,6 +33,24 @@ void ask_cache(ServerContext& context, const ExchangePtr& exchange, CacheAnswer 
     if (posted.has_error()) exchange->reply(error_response(to_api_error(posted.error())));
 }
 
+void ask_snapshot(ServerContext& context, const ExchangePtr& exchange, const char* what,
+                  void (CacheControl::*act)(const Caller&, const std::string&, SnapshotDone)) {
+    const Caller caller = caller_of(context.options, exchange->request());
+    const auto answer = [exchange, what](const Result<SnapshotInfo>& info) {
+        if (info.has_error()) return exchange->reply(error_response(cache_error(info.error())));
+        HttpResponse response;
+        JsonWriter json(response.body);
+        json.begin_object().field("id", info->id).field("object", "session");
+        json.key(what).boolean(true).field("bytes", info->bytes).end_object();
+        exchange->reply(std::move(response));
+    };
+    const Result<> posted =
+        context.engine->post([exchange, caller, act, answer](CacheControl& cache) {
+            if (!exchange->gone()) (cache.*act)(caller, exchange->request().path_id, answer);
+        });
+    if (posted.has_error()) exchange->reply(error_response(to_api_error(posted.error())));
+}
+
 ApiResult<json::object> read_cache_body(ServerContext& context, Exchange& exchange,
                                         std::initializer_list<std::string_view> known) {
     const RequestBody body = exchange.take_body();

@@ -20,6 +20,10 @@ using CacheAnswer = std::function<Result<std::string>(CacheControl& cache, const
 /// Asks between two steps; the exchange is answered from there.
 void ask_cache(ServerContext& context, const ExchangePtr& exchange, CacheAnswer answer);
 
+/// The session of the path goes to disk or comes back; answered when it has.
+void ask_snapshot(ServerContext& context, const ExchangePtr& exchange, const char* what,
+                  void (CacheControl::*act)(const Caller&, const std::string&, SnapshotDone));
+
 /// The request's JSON object; an empty body is an empty object. Other fields than those known are
 /// an error: what is not understood would not be done.
 ApiResult<boost::json::object> read_cache_body(ServerContext& context, Exchange& exchange,

@@ -19,6 +19,7 @@ void write_session(JsonWriter& json, const SessionInfo& info) {
     json.field("shared_pages", std::uint64_t{info.n_shared_pages}).field("bytes", info.bytes);
     json.field("requests", info.n_requests).field("cached_tokens", info.n_cached_tokens);
     json.key("running").boolean(info.is_running).field("tier", info.tier);
+    json.key("saved").boolean(info.is_saved);
     json.end_object();
 }
 
@@ -48,6 +49,7 @@ std::string report_json(const CacheReport& report, bool is_administrator) {
         json.field("open_tails", std::uint64_t{report.n_open_tails});
         json.field("host_pages", std::uint64_t{report.n_on_host});
         json.field("host_slots", std::uint64_t{report.n_host_slots});
+        json.field("disk_bytes", report.disk_bytes).field("snapshots", report.n_snapshots);
         json.field("hits", report.n_hits).field("misses", report.n_misses);
         json.field("tokens_asked", report.n_tokens_asked);
         json.field("tokens_reused", report.n_tokens_reused);
@@ -150,6 +152,14 @@ void delete_session(ServerContext& context, const ExchangePtr& exchange) {
                   KVASIR_TRY(const Freed freed, cache.end_session(caller, id));
                   return deleted_json("session", id, freed);
               });
+}
+
+void post_session_save(ServerContext& context, const ExchangePtr& exchange) {
+    ask_snapshot(context, exchange, "saved", &CacheControl::save_session);
+}
+
+void post_session_restore(ServerContext& context, const ExchangePtr& exchange) {
+    ask_snapshot(context, exchange, "restored", &CacheControl::restore_session);
 }
 
 void post_context_end(ServerContext& context, const ExchangePtr& exchange) {

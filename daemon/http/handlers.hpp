@@ -20,6 +20,8 @@ void get_models(ServerContext& context, const ExchangePtr& exchange);
 void get_sessions(ServerContext& context, const ExchangePtr& exchange);
 void get_session(ServerContext& context, const ExchangePtr& exchange);
 void delete_session(ServerContext& context, const ExchangePtr& exchange);
+void post_session_save(ServerContext& context, const ExchangePtr& exchange);
+void post_session_restore(ServerContext& context, const ExchangePtr& exchange);
 void get_prefixes(ServerContext& context, const ExchangePtr& exchange);
 void get_prefix(ServerContext& context, const ExchangePtr& exchange);
 void delete_prefix(ServerContext& context, const ExchangePtr& exchange);

@@ -43,6 +43,8 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/sessions/{}", get_session, true, false, false},
     Route{"PATCH", "/v1/sessions/{}", patch_session, true, true, false},
     Route{"DELETE", "/v1/sessions/{}", delete_session, true, false, false},
+    Route{"POST", "/v1/sessions/{}/save", post_session_save, true, false, false},
+    Route{"POST", "/v1/sessions/{}/restore", post_session_restore, true, false, false},
     Route{"POST", "/v1/prefixes", post_prefix, true, true, false},
     Route{"GET", "/v1/prefixes", get_prefixes, true, false, false},
     Route{"GET", "/v1/prefixes/{}", get_prefix, true, false, false},

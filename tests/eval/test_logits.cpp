@@ -4,6 +4,7 @@
 
 #include "tests/eval/run_eval.hpp"
 #include "tests/support/golden.hpp"
+#include "tests/support/temp_dir.hpp"
 
 namespace kvasir {
 namespace {
@@ -94,6 +95,12 @@ BOOST_AUTO_TEST_CASE(are_the_same_bits_chunked_decoded_batched_and_reused) {
             run_logits("0,63,64,95", {"--kv", kv, "--reuse-from", kTokens, "--tier", "host"});
         BOOST_TEST(fetched.n_cached == 64);
         BOOST_TEST((fetched.rows == expected.rows), kv << " fetched from host memory");
+        const TempDir state;
+        const auto restored =
+            run_logits("0,63,64,95", {"--kv", kv, "--reuse-from", kTokens, "--tier", "disk",
+                                      "--state", state.path().string(), "--decode-from", "10"});
+        BOOST_TEST(restored.n_cached == 64);
+        BOOST_TEST((restored.rows == expected.rows), kv << " restored from disk");
     }
 }
 
