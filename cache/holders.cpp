@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 namespace {
@@ -168,6 +169,7 @@ KvCache::Freed Holders::end(Holder& holder, DropReason reason) {
     for (const Holder::Branch& branch : holder.branches)
         freed.n_pages += cache_.close_branch(branch.id, reason).n_pages;
     --counts_[static_cast<std::size_t>(holder.kind)];
+    wipe(holder.last.tail);
     holders_.erase(Key{holder.kind, holder.domain, holder.name});
     return freed;
 }

@@ -16,6 +16,7 @@ KvCache::KvCache(const Options& options)
       retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_host_slots,
                 options.hash_seed),
       dropped_(options.n_pages + options.n_host_slots) {
+    if (options.note_freed) pool_.note_freed();
     KVASIR_CHECK(options.n_host_slots == 0 || options.mover != nullptr, "a tier has a mover");
     free_slots_.reserve(options.n_host_slots);
     for (std::uint32_t i = options.n_host_slots; i > 0; --i) free_slots_.push_back(HostSlot{i - 1});

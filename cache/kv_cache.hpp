@@ -46,6 +46,7 @@ public:
         std::uint32_t n_host_slots = 0;   // pages of the host tier; 0: none
         OpenSlots* open_slots = nullptr;  // where ended sequences' tails lie; none: none are kept
         PageMover* mover = nullptr;       // with n_host_slots; must outlive the cache
+        bool note_freed = false;          // for take_freed
         std::uint64_t hash_seed = 0;      // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };
@@ -133,6 +134,9 @@ public:
 
     /// Anonymous claims on pages that nobody has used since are dropped. O(nodes log nodes).
     Freed expire_anonymous(std::uint64_t used_before_ms);
+
+    /// Pages that became free since the last call and still are, with Options::note_freed.
+    std::vector<PageId> take_freed() { return pool_.take_freed(); }
 
     const Claims& claims() const { return claims_; }
     /// Pages in the tree of this domain. O(log domains).

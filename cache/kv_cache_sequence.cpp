@@ -4,6 +4,7 @@
 
 #include "cache/kv_cache.hpp"
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 
@@ -165,7 +166,7 @@ void KvCache::Sequence::discard() noexcept {
     leases_.clear();
     pages_.clear();
     nodes_.clear();
-    tokens_.clear();
+    wipe(tokens_);
     known_hits_.clear();
     keep_ = Keep::anonymously;
     miss_ = Miss::none;

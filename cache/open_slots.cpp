@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 
-OpenSlots::OpenSlots(std::uint32_t n) {
+OpenSlots::OpenSlots(std::uint32_t n) : used_(n, false) {
     for (std::uint32_t i = n; i > 0; --i) free_.push_back(i - 1);
     free_.reserve(n);
     tails_.reserve(n);
@@ -20,7 +21,18 @@ std::uint32_t OpenSlots::acquire() {
     }
     const std::uint32_t slot = free_.back();
     free_.pop_back();
+    used_[slot] = true;
     return slot;
+}
+
+std::vector<std::uint32_t> OpenSlots::take_freed() {
+    std::vector<std::uint32_t> freed;
+    for (const std::uint32_t slot : free_) {
+        if (!used_[slot]) continue;
+        used_[slot] = false;
+        freed.push_back(slot);
+    }
+    return freed;
 }
 
 void OpenSlots::release(std::uint32_t slot) {
@@ -29,8 +41,9 @@ void OpenSlots::release(std::uint32_t slot) {
 
 template <class Predicate>
 void OpenSlots::drop_if(Predicate predicate) {
-    std::erase_if(tails_, [&](const Tail& tail) {
+    std::erase_if(tails_, [&](Tail& tail) {
         if (!predicate(tail)) return false;
+        wipe(tail.tokens);
         free_.push_back(tail.slot);
         return true;
     });

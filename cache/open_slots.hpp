@@ -53,6 +53,9 @@ public:
     /// Anybody's tails that were not used since.
     void expire(std::uint64_t used_before_ms);
 
+    /// Slots that were taken since the last call and are free now: for who zeroes what is free.
+    std::vector<std::uint32_t> take_freed();
+
     std::uint32_t n_tails() const { return static_cast<std::uint32_t>(tails_.size()); }
     std::uint32_t n_free() const { return static_cast<std::uint32_t>(free_.size()); }
 
@@ -69,6 +72,7 @@ private:
     void drop_if(Predicate predicate);
 
     std::vector<std::uint32_t> free_;
+    std::vector<bool> used_;   // by slot: since take_freed
     std::vector<Tail> tails_;  // the one used last at the end
 };
 

@@ -19,7 +19,9 @@ std::optional<PageLease> PagePool::acquire() {
     if (free_list_.empty()) return std::nullopt;
     const PageId page = free_list_.back();
     free_list_.pop_back();
-    pages_[to_index(page)] = {.n_leases = 1, .kept = false};
+    Page& entry = pages_[to_index(page)];
+    entry.n_leases = 1;
+    entry.kept = false;
     return PageLease(this, page);
 }
 
@@ -40,7 +42,29 @@ void PagePool::free(PageId page) {
     KVASIR_CHECK(state(page) == PageState::cached, "only a cached page can be freed");
     pages_[to_index(page)].kept = false;
     --n_cached_;
+    make_free(page);
+}
+
+/// Within the reserved capacities: does not allocate.
+void PagePool::make_free(PageId page) noexcept {
     free_list_.push_back(page);
+    if (!notes_freed_ || std::exchange(pages_[to_index(page)].noted, true)) return;
+    freed_.push_back(page);
+}
+
+void PagePool::note_freed() {
+    notes_freed_ = true;
+    freed_.reserve(pages_.size());
+}
+
+std::vector<PageId> PagePool::take_freed() {
+    std::vector<PageId> free;
+    for (const PageId page : freed_) {
+        pages_[to_index(page)].noted = false;
+        if (state(page) == PageState::free) free.push_back(page);
+    }
+    freed_.clear();
+    return free;
 }
 
 void PagePool::release(PageId page) noexcept {
@@ -50,7 +74,7 @@ void PagePool::release(PageId page) noexcept {
     if (entry.kept) {
         ++n_cached_;
     } else {
-        free_list_.push_back(page);  // within the reserved capacity: does not allocate
+        make_free(page);
     }
 }
 

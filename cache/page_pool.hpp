@@ -75,6 +75,12 @@ public:
     /// Forgets the content. REQUIRES: cached.
     void free(PageId page);
 
+    /// From now on every page that becomes free is noted: for who zeroes what is free.
+    void note_freed();
+    /// Those noted since the last call that are free now. The others' content is new meanwhile, or
+    /// will be noted when they are free again.
+    std::vector<PageId> take_freed();
+
     PageState state(PageId page) const;
     std::uint32_t n_leases(PageId page) const;
     std::uint32_t n_pages() const { return static_cast<std::uint32_t>(pages_.size()); }
@@ -92,12 +98,16 @@ private:
     struct Page {
         std::uint32_t n_leases = 0;
         bool kept = false;
+        bool noted = false;
     };
+    void make_free(PageId page) noexcept;
     const Page& at(PageId page) const;
 
     std::vector<Page> pages_;
     std::vector<PageId> free_list_;  // last in, first out: recently used memory is warm
     std::uint32_t n_cached_ = 0;
+    bool notes_freed_ = false;
+    std::vector<PageId> freed_;  // noted; capacity for all pages
 };
 
 inline void PageLease::reset() noexcept {

@@ -2,18 +2,24 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <limits>
+#include <malloc.h>
+#include <memory>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <xxhash.h>
+// For contexts with an allocator of ours: exported by the shared library all the same.
+#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
 #include "cache/snapshot_head.hpp"
 #include "config/base/bytes.hpp"
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 namespace {
@@ -48,10 +54,26 @@ Result<> read_at(const FileDescriptor& file, const std::filesystem::path& path,
     return {};
 }
 
+/// zstd's workspaces hold parts of what went through them: zeroed before the heap has them back.
+void* allocate(void*, std::size_t n) {
+    return std::malloc(n);  // NOLINT: C's own, as zstd expects
+}
+void wipe_and_free(void*, void* address) {
+    if (address == nullptr) return;
+    wipe(std::span(static_cast<std::byte*>(address), ::malloc_usable_size(address)));
+    std::free(address);  // NOLINT
+}
+constexpr ZSTD_customMem kWipingMemory{allocate, wipe_and_free, nullptr};
+
+using Compressor = std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)>;
+using Decompressor = std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)>;
+
 Result<std::vector<std::byte>> compress(std::span<const std::byte> bytes) {
     std::vector<std::byte> frame(ZSTD_compressBound(bytes.size()));
-    const std::size_t n =
-        ZSTD_compress(frame.data(), frame.size(), bytes.data(), bytes.size(), kLevel);
+    const Compressor context(ZSTD_createCCtx_advanced(kWipingMemory), ZSTD_freeCCtx);
+    if (!context) return Error{ErrorCode::exhausted, "zstd: no memory"};
+    const std::size_t n = ZSTD_compressCCtx(context.get(), frame.data(), frame.size(), bytes.data(),
+                                            bytes.size(), kLevel);
     if (ZSTD_isError(n) != 0)
         return Error{ErrorCode::exhausted, std::string("zstd: ") + ZSTD_getErrorName(n)};
     frame.resize(n);
@@ -60,7 +82,10 @@ Result<std::vector<std::byte>> compress(std::span<const std::byte> bytes) {
 
 /// False: the frame does not hold exactly these many bytes.
 bool decompress(std::span<const std::byte> frame, std::span<std::byte> bytes) {
-    const std::size_t n = ZSTD_decompress(bytes.data(), bytes.size(), frame.data(), frame.size());
+    const Decompressor context(ZSTD_createDCtx_advanced(kWipingMemory), ZSTD_freeDCtx);
+    if (!context) return false;
+    const std::size_t n =
+        ZSTD_decompressDCtx(context.get(), bytes.data(), bytes.size(), frame.data(), frame.size());
     return ZSTD_isError(n) == 0 && n == bytes.size();
 }
 
@@ -174,6 +199,7 @@ Result<SnapshotWriter> SnapshotWriter::create(std::filesystem::path target) {
 }
 
 SnapshotWriter::~SnapshotWriter() {
+    wipe(buffer_);
     if (file_) (void)::unlink(temporary_.c_str());
 }
 
@@ -193,18 +219,22 @@ Result<> SnapshotWriter::add_page(std::span<const std::byte> bytes) {
     places_.push_back({.offset = at_,
                        .stored_bytes = static_cast<std::uint32_t>(buffer_.size()),
                        .checksum = checksum(buffer_, places_.size())});
-    return write(buffer_);
+    const auto written = write(buffer_);
+    wipe(buffer_);
+    return written;
 }
 
 Result<> SnapshotWriter::finish(const SnapshotHead& head) {
     KVASIR_CHECK(head.pages.size() == places_.size(), "a snapshot's head names its pages");
-    const std::vector<std::byte> bytes = to_bytes(head, places_);
+    std::vector<std::byte> bytes = to_bytes(head, places_);
     if (bytes.size() > std::numeric_limits<std::uint32_t>::max())
         return Error{ErrorCode::too_large, temporary_.string() + ": too many pages"};
     KVASIR_TRY(const std::vector<std::byte> stored, compress(bytes));
+    const auto head_bytes = static_cast<std::uint32_t>(bytes.size());
+    wipe(bytes);
     const SnapshotEnd end{.head_offset = at_,
                           .head_stored_bytes = static_cast<std::uint32_t>(stored.size()),
-                          .head_bytes = static_cast<std::uint32_t>(bytes.size()),
+                          .head_bytes = head_bytes,
                           .head_checksum = checksum(stored),
                           .n_pages = n_pages(),
                           .expires_at_ms = head.expires_at_ms()};
@@ -253,7 +283,9 @@ Result<> SnapshotReader::read_page(std::uint32_t index, std::span<std::byte> byt
     const std::string page = "page " + std::to_string(index);
     if (checksum(buffer_, index) != place.checksum)
         return corrupt(path_, page + ": checksum differs");
-    if (!decompress(buffer_, bytes)) return corrupt(path_, page + ": cannot be decompressed");
+    const bool is_sound = decompress(buffer_, bytes);
+    wipe(buffer_);
+    if (!is_sound) return corrupt(path_, page + ": cannot be decompressed");
     return {};
 }
 

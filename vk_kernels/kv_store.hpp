@@ -64,6 +64,9 @@ public:
     /// Allocates every slab that pages below n_pages lie in. Errors: exhausted.
     Result<> reserve_pages(Device& device, std::uint32_t n_pages);
     KvLayer layer(std::uint32_t i) const;
+    bool has_page(std::uint32_t index) const {
+        return index < std::uint64_t{n_slabs_} * pages_per_slab_;
+    }
     /// One layer's bytes of a sealed page. REQUIRES: reserved.
     Slice page(std::uint32_t layer, std::uint32_t index) const;
     Slice open_page(std::uint32_t layer, std::uint32_t slot) const;

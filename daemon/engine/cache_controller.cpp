@@ -122,6 +122,7 @@ Result<SessionInfo> CacheController::patch_session(const Caller& caller, const s
     if (patch.ttl) holder->ttl = to_ttl(*patch.ttl);
     if (patch.context) parts_.holders.change_context(*holder, *patch.context);
     if (patch.truncate_to) parts_.holders.truncate(*holder, *patch.truncate_to);
+    parts_.scrub();
     return describe(*holder);
 }
 

@@ -22,6 +22,8 @@ public:
         std::function<void(Holder&)> cancel_running;
         /// Its running requests go on, and leave nothing behind when they end.
         std::function<void(Holder&)> detach_running;
+        /// Zeroes what is free, where that is asked for.
+        std::function<void()> scrub;
     };
     explicit CacheController(Parts parts) : parts_(std::move(parts)) {}
 
@@ -48,7 +50,11 @@ private:
     Result<Holder*> find_prefix(const Caller& caller, const std::string& name);
     SessionInfo describe(const Holder& holder) const;
     PrefixInfo describe_prefix(const Holder& holder) const;
-    Freed freed(std::uint32_t n_pages) const { return {n_pages, n_pages * parts_.page_bytes}; }
+    /// What is reported as freed has been zeroed before.
+    Freed freed(std::uint32_t n_pages) const {
+        parts_.scrub();
+        return {n_pages, n_pages * parts_.page_bytes};
+    }
 
     Parts parts_;
 };

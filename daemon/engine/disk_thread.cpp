@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "config/base/wipe.hpp"
 #include "daemon/engine/clock.hpp"
 
 namespace kvasir {
@@ -51,7 +52,11 @@ void DiskThread::write(std::shared_ptr<Write> job) {
 
 Result<std::uint64_t> DiskThread::do_write(Write& job) {
     KVASIR_TRY(SnapshotWriter writer, store_->create(job.key));
-    while (const auto page = job.pages->wait_pop()) KVASIR_TRY_VOID(writer.add_page(*page));
+    while (auto page = job.pages->wait_pop()) {
+        const auto added = writer.add_page(*page);
+        wipe(*page);
+        KVASIR_TRY_VOID(added);
+    }
     if (const auto error = job.pages->error()) return *error;
     KVASIR_TRY_VOID(writer.finish(job.head));
     const std::uint64_t bytes = writer.bytes_written();

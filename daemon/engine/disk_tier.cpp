@@ -4,6 +4,7 @@
 #include <set>
 
 #include "config/base/log.hpp"
+#include "config/base/wipe.hpp"
 #include "daemon/engine/clock.hpp"
 
 namespace kvasir {
@@ -160,6 +161,7 @@ bool DiskTier::collect_written() {
     Saving saving = std::move(saving_.front());
     saving_.pop_front();
     let_go(saving);
+    wipe(saving.job->head.pages);
     if (written->has_error()) {
         log_warn("snapshot not written", {{"reason", written->error().message}});
     } else {
@@ -230,13 +232,14 @@ bool DiskTier::pump_restoring(Restoring& restoring) {
     SnapshotRestore& restore = *restoring.restore;
     for (std::uint64_t moved = 0; moved < kPumpBytes; moved += restore.head().page_bytes) {
         if (restore.is_whole()) return end(finish_restore(restoring));
-        const auto page = restoring.pages->try_pop();
+        auto page = restoring.pages->try_pop();
         if (!page) {
             if (restoring.pages->is_closed())
                 return end(restoring.pages->error().value_or(kCancelled));
             return false;
         }
         const auto taken = restore.take(*page, boot_clock_ms());
+        wipe(*page);
         if (taken.has_error()) return end(taken.error());
     }
     return true;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <malloc.h>
 #include <new>
 #include <random>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "config/base/check.hpp"
@@ -27,6 +29,13 @@ std::chrono::milliseconds time_to_expiry(const Holders& holders, std::uint64_t n
     const std::uint64_t now = boot_clock_ms();
     const std::uint64_t left = at > now ? at - now : 0;
     return std::chrono::milliseconds(std::min(left + 1, kLongestMs));
+}
+
+/// Pages are scrubbed where they lie; this is for what passes through the process: no dump shows
+/// it, and memory that the heap takes back is overwritten.
+void keep_process_clean() {
+    (void)::prctl(PR_SET_DUMPABLE, 0);
+    (void)::mallopt(M_PERTURB, 0x5a);
 }
 
 }  // namespace
@@ -57,9 +66,11 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     KvCache::Options cache{.n_pages = model.n_pages()};
     cache.open_slots = engine->slots_.get();
     cache.hash_seed = random_seed();
+    cache.note_freed = options.scrub;
+    if (options.scrub) keep_process_clean();
     if (options.host_budget_bytes > 0) {
         engine->host_pages_ =
-            std::make_unique<HostPages>(*engine->model_, options.host_budget_bytes);
+            std::make_unique<HostPages>(*engine->model_, options.host_budget_bytes, options.scrub);
         cache.n_host_slots = engine->host_pages_->n_slots();
         cache.mover = engine->host_pages_.get();
         log_info("host tier",
@@ -75,8 +86,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         .page_bytes = model.kv().shape().page_bytes(),
         .now_ms = boot_clock_ms,
         .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
-        .detach_running = [raw =
-                               engine.get()](Holder& holder) { raw->end_running(holder, false); }});
+        .detach_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, false); },
+        .scrub = [raw = engine.get()] { raw->scrub(); }});
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
                                                     .context_length = model.context_length(),
@@ -205,6 +216,7 @@ void Engine::run() {
         } catch (const std::bad_alloc&) {
             fail_all({ErrorCode::exhausted, "out of memory"});
         }
+        scrub();
         publish_metrics();
     }
     for (const auto& request : running_) finish(*request, FinishReason::cancelled);
@@ -258,6 +270,20 @@ bool Engine::take_orders() {
     }
     std::erase_if(running_, [](const auto& request) { return request->is_done; });
     return true;
+}
+
+/// Zeroes whatever has become free since, and with it what the last steps left behind.
+void Engine::scrub() {
+    if (!options_.scrub) return;
+    const std::vector<PageId> pages = cache_->take_freed();
+    const std::vector<std::uint32_t> slots = slots_->take_freed();
+    if (pages.empty() && slots.empty()) return;
+    const auto scrubbed = model_->scrub(pages, slots);
+    if (!scrubbed.has_error()) return;
+    log_error("scrub failed", {{"error", scrubbed.error().message}});
+    fail_all(scrubbed.error());
+    const std::lock_guard lock(mutex_);
+    broken_ = scrubbed.error();
 }
 
 void Engine::publish_metrics() {

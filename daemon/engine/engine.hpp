@@ -95,6 +95,7 @@ private:
     void take_token(RunningRequest& request, std::span<const float> logits);
     void finish(RunningRequest& request, FinishReason reason, std::optional<Error> error = {});
     void fail_all(const Error& error);
+    void scrub();
     void publish_metrics();
 
     const EngineOptions options_;

@@ -4,6 +4,7 @@
 
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
+#include "config/base/wipe.hpp"
 #include "daemon/engine/clock.hpp"
 #include "daemon/engine/engine.hpp"
 #include "daemon/engine/running_request.hpp"
@@ -137,11 +138,13 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
         r.state.release(boot_clock_ms(), owner);
     }
     r.is_done = true;
+    const auto n_prompt_tokens = static_cast<std::uint32_t>(r.request.prompt.size());
+    wipe(r.request.prompt);
     const auto now = std::chrono::steady_clock::now();
     const auto first = r.n_generated == 0 ? now : r.first_token;
     r.sink->on_end({.reason = reason,
                     .error = std::move(error),
-                    .n_prompt_tokens = static_cast<std::uint32_t>(r.request.prompt.size()),
+                    .n_prompt_tokens = n_prompt_tokens,
                     .n_cached_tokens = n_cached,
                     .n_generated_tokens = r.n_generated,
                     .miss = r.miss.reason,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 namespace {
@@ -62,6 +63,7 @@ SequenceState::SequenceState(SequenceState&& other) noexcept
 
 SequenceState::~SequenceState() {
     give_slots_back();
+    wipe(tokens_);
 }
 
 void SequenceState::give_slots_back() {

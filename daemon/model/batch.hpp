@@ -8,6 +8,7 @@
 
 #include "config/base/error.hpp"
 #include "config/base/types.hpp"
+#include "config/base/wipe.hpp"
 #include "daemon/model/rope.hpp"
 #include "vk_kernels/kv_store.hpp"
 #include "vk_kernels/ops/attention.hpp"
@@ -58,6 +59,8 @@ public:
     /// finite numbers.
     bool is_finite(std::size_t i) const;
     const BatchLimits& limits() const { return limits_; }
+    /// Token ids of the last step. REQUIRES: no step runs.
+    void wipe_upload() { wipe(upload_.mapped()); }
 
 private:
     template <class T>

@@ -56,6 +56,11 @@ struct Activations {
     gpu::Buffer out_x;     // (max_logit_rows, dim) rows whose logits are wanted
     gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
 
+    /// Every one of these.
+    std::vector<const gpu::Buffer*> all() const {
+        return {&x, &qkv, &q, &attn, &partials, &hidden, &out_x, &logits};
+    }
+
     static Result<Activations> create(gpu::Device& device, const ModelShape& shape,
                                       const BatchLimits& limits, const gpu::Attention& attention);
 };

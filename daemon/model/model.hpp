@@ -83,6 +83,10 @@ public:
     /// REQUIRES: no step runs; two slots. Errors: as above.
     Result<> copy_open_page(std::uint32_t from, std::uint32_t to);
 
+    /// Zeroes these pages and open slots, and whatever else holds keys, values or token ids of past
+    /// steps: intermediate values, staging. REQUIRES: no step runs. Errors: as a step.
+    Result<> scrub(std::span<const PageId> pages, std::span<const std::uint32_t> open_slots);
+
     /// Runs one step and waits for it. Afterwards logits() holds the wanted rows, in the order of
     /// the steps. REQUIRES: limits(); pages reserved. Errors: device_lost, exhausted, io.
     Result<> step(std::span<const SequenceStep> steps);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/base/check.hpp"
+#include "config/base/wipe.hpp"
 #include "daemon/model/model.hpp"
 
 namespace kvasir {
@@ -40,6 +41,24 @@ Result<> Model::write_page(PageId page, std::span<const std::byte> bytes) {
         at += slice.bytes;
     }
     return recorder_->submit_and_wait();
+}
+
+Result<> Model::scrub(std::span<const PageId> pages, std::span<const std::uint32_t> open_slots) {
+    KVASIR_TRY_VOID(recorder_->begin());
+    for (std::uint32_t layer = 0; layer < kv_->n_layers(); ++layer) {
+        for (const PageId page : pages)
+            if (kv_->has_page(to_index(page)))
+                recorder_->fill_zero(kv_->page(layer, to_index(page)));
+        for (const std::uint32_t slot : open_slots)
+            recorder_->fill_zero(kv_->open_page(layer, slot));
+    }
+    for (const gpu::Buffer* buffer : activations_.all())
+        if (*buffer) recorder_->fill_zero(buffer->slice());
+    KVASIR_TRY_VOID(recorder_->submit_and_wait());
+    if (page_out_) wipe(page_out_.mapped());
+    if (page_in_) wipe(page_in_.mapped());
+    writer_->wipe_upload();
+    return {};
 }
 
 Result<> Model::copy_open_page(std::uint32_t from, std::uint32_t to) {
