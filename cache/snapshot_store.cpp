@@ -65,7 +65,7 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(const Options& option
 
 Result<> SnapshotStore::lock_directory() {
     const fs::path path = options_.dir / "lock";
-    lock_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    lock_ = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!lock_) return io_error(path, "cannot open", errno);
     if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return {};
     if (errno != EWOULDBLOCK) return io_error(path, "cannot lock", errno);

@@ -55,6 +55,7 @@ public:
         }
         pthread_sigmask(SIG_BLOCK, &set_, nullptr);
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);  // a file that may grow no more is an error like a full disk
     }
     bool wait(milliseconds timeout) const {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
