@@ -166,6 +166,23 @@ Outcome read_name(const JsonFields& fields, std::string_view param, std::string&
     return std::nullopt;
 }
 
+Outcome read_overflow(const JsonFields& fields, CompletionRequest& request) {
+    std::string_view overflow = "error";
+    KVASIR_STEP(store(fields.string("overflow"), overflow));
+    if (overflow == "error") return std::nullopt;
+    if (overflow == "truncate" && request.is_chat) {
+        request.truncates = true;
+        return std::nullopt;
+    }
+    if (overflow == "truncate" || overflow == "window") {
+        return ApiError{ErrorKind::unsupported_parameter,
+                        fmt::format("overflow: {} is not supported {}", overflow,
+                                    request.is_chat ? "by this server" : "for a prompt"),
+                        "overflow"};
+    }
+    return field_error("overflow", "expected error or truncate");
+}
+
 Outcome read_common(const json::object& body, const HttpLimits& limits, std::uint32_t n_vocab,
                     CompletionRequest& request) {
     const JsonFields fields(body);
@@ -182,6 +199,7 @@ Outcome read_common(const json::object& body, const HttpLimits& limits, std::uin
     KVASIR_STEP(read_name(fields, "prompt_cache_key", request.session));
     KVASIR_STEP(read_name(fields, "session_id", request.session));
     KVASIR_STEP(read_name(fields, "context", request.context));
+    KVASIR_STEP(read_overflow(fields, request));
     return read_stream(fields, request);
 }
 

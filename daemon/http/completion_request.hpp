@@ -41,8 +41,9 @@ struct CompletionRequest {
     std::uint32_t n_top_logprobs = 0;
     bool stream = false;
     bool include_usage = false;
-    std::string session;  // empty: none named in the body
-    std::string context;  // empty: none
+    std::string session;     // empty: none named in the body
+    std::string context;     // empty: none
+    bool truncates = false;  // a chat's oldest turns go where it does not fit
 
     std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }
 };

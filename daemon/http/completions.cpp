@@ -55,8 +55,9 @@ ApiResult<GenerationCall::Plan> make_plan(const CompletionRequest& request, cons
     plan.prompt_param = request.is_chat ? "messages" : "prompt";
     plan.queue_bytes = limits.stream_queue_bytes;
     if (request.is_chat) {
-        KVASIR_TRY(const std::vector<TokenId> ids,
-                   encode_chat(model, request.messages, ChatEnd::assistant_turn));
+        KVASIR_TRY(
+            const std::vector<TokenId> ids,
+            encode_chat(model, request.messages, ChatEnd::assistant_turn, request.truncates));
         add_choices(plan, request, model, ids);
         return plan;
     }

@@ -1,6 +1,7 @@
 #include "daemon/http/prompt_tokens.hpp"
 
 #include "daemon/http/prompt_limit.hpp"
+#include "daemon/http/truncate_chat.hpp"
 
 namespace kvasir {
 
@@ -19,6 +20,25 @@ ApiResult<std::vector<TokenId>> encode_text(const ModelInfo& model, const std::s
     return ids;
 }
 
+/// Messages render one by one, each the same wherever it stands.
+std::vector<ChatMessage> truncated(const ModelInfo& model, const std::vector<ChatMessage>& messages,
+                                   ChatEnd end) {
+    const auto n_rendered = [&](std::span<const ChatMessage> some, ChatEnd some_end) {
+        return static_cast<std::uint32_t>(render_chat_ml(*model.tokenizer, some, some_end)->size());
+    };
+    const std::uint32_t n_bos = n_rendered({}, ChatEnd::open);
+    std::vector<MessageSize> sizes;
+    for (const ChatMessage& message : messages)
+        sizes.push_back({message.role, n_rendered({&message, 1}, ChatEnd::open) - n_bos});
+    const std::size_t first = first_kept_message(sizes, n_rendered({}, end), model.context_length);
+    std::vector<ChatMessage> kept;
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        const bool is_leading = kept.size() == i && messages[i].role == ChatRole::system;
+        if (is_leading || i >= first) kept.push_back(messages[i]);
+    }
+    return kept;
+}
+
 }  // namespace
 
 ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prompt& prompt) {
@@ -32,14 +52,18 @@ ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prom
 }
 
 ApiResult<std::vector<TokenId>> encode_chat(const ModelInfo& model,
-                                            const std::vector<ChatMessage>& messages, ChatEnd end) {
+                                            const std::vector<ChatMessage>& messages, ChatEnd end,
+                                            bool truncates) {
     std::size_t bytes = 0;
     for (const ChatMessage& message : messages) bytes += message.content.size();
-    KVASIR_TRY_VOID(check_prompt_bytes(model, bytes, "messages"));
+    if (!truncates) KVASIR_TRY_VOID(check_prompt_bytes(model, bytes, "messages"));
     Result<std::vector<TokenId>> ids = render_chat_ml(*model.tokenizer, messages, end);
     if (ids.has_error())
         return ApiError{ErrorKind::unsupported_parameter, ids.error().message, "messages"};
-    return std::move(*ids);
+    if (!truncates || ids->size() < model.context_length) return std::move(*ids);
+    const std::vector<ChatMessage> kept = truncated(model, messages, end);
+    if (kept.size() == messages.size()) return std::move(*ids);  // the engine says it is too long
+    return encode_chat(model, kept, end);
 }
 
 }  // namespace kvasir

@@ -10,8 +10,9 @@ namespace kvasir {
 
 /// Errors: blame prompt; longer than the context could hold, or empty.
 ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prompt& prompt);
-/// Errors: blame messages.
+/// truncates: the oldest turns go where the conversation does not fit. Errors: blame messages.
 ApiResult<std::vector<TokenId>> encode_chat(const ModelInfo& model,
-                                            const std::vector<ChatMessage>& messages, ChatEnd end);
+                                            const std::vector<ChatMessage>& messages, ChatEnd end,
+                                            bool truncates = false);
 
 }  // namespace kvasir

@@ -21,7 +21,6 @@ enum class Harmless {
     text_format,  // {"type": "text"}
     text_only,    // ["text"]
     no_tool,      // "none", "auto"
-    error_word,   // "error"
 };
 
 struct Field {
@@ -61,7 +60,6 @@ constexpr std::array kFields{
     Field{"lora", Harmless::falsy},
     // ours, of rooms not built yet: ignoring them would break what they promise
     Field{"cache_salt", Harmless::falsy},
-    Field{"overflow", Harmless::error_word},
 };
 
 std::string_view text_of(const json::value& value) {
@@ -98,7 +96,6 @@ bool is_harmless(const json::value& value, Harmless harmless) {
             return value.is_array() && value.get_array().size() == 1 &&
                    text_of(value.get_array()[0]) == "text";
         case Harmless::no_tool: return text_of(value) == "none" || text_of(value) == "auto";
-        case Harmless::error_word: return text_of(value) == "error";
     }
     return false;
 }
