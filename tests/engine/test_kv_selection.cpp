@@ -23,6 +23,8 @@ gpu::KvFormats formats_of(const Model& model) {
     return model.kv().shape().layers.front();
 }
 
+// Under a sanitizer everything takes longer.
+const KvSelectionRules kPatient{.limit_ms = 900'000};
 const gpu::KvFormats kInt4{shared::kKvInt4, shared::kKvInt4};
 const gpu::KvFormats kInt8{shared::kKvInt8, shared::kKvInt8};
 
@@ -46,7 +48,7 @@ BOOST_AUTO_TEST_CASE(auto_takes_the_smallest_format_that_is_good_enough_and_reme
         BOOST_TEST((fraction > 0 && fraction <= 1));
         BOOST_TEST(what.starts_with("testing KV format"));
     };
-    BOOST_TEST(!select_kv_formats(*model, options, {}, progress).has_error());
+    BOOST_TEST(!select_kv_formats(*model, options, kPatient, progress).has_error());
     BOOST_TEST((options.kv == kInt4));
     BOOST_TEST((formats_of(*model) == kInt4));
     BOOST_TEST(n_progress >= 4U);  // two formats, several steps each
@@ -60,10 +62,11 @@ BOOST_AUTO_TEST_CASE(auto_takes_the_smallest_format_that_is_good_enough_and_reme
 
     // The next start knows; other rules need more tests, and none may pass.
     n_progress = 0;
-    BOOST_TEST(!select_kv_formats(*model, options, {}, progress).has_error());
+    BOOST_TEST(!select_kv_formats(*model, options, kPatient, progress).has_error());
     BOOST_TEST(n_progress == 0U);
     BOOST_TEST((formats_of(*model) == kInt4));
-    const KvSelectionRules strict{.kld_mean = 1e-5, .same_top = 0.999};
+    const KvSelectionRules strict{
+        .kld_mean = 1e-5, .same_top = 0.999, .limit_ms = kPatient.limit_ms};
     BOOST_TEST(!select_kv_formats(*model, options, strict, progress).has_error());
     BOOST_TEST((options.kv == kInt8));
     BOOST_TEST((formats_of(*model) == kInt8));
