@@ -151,8 +151,8 @@ bool given(const GivenOptions& options, std::string_view name) {
                                [&](const auto& option) { return option.string_key == name; });
 }
 
-Result<> apply_file(std::span<const SettingKey> keys, const GivenOptions& options,
-                    const Environment& environment) {
+Result<> apply_file(std::span<const SettingKey> keys, std::vector<DomainSettings>& domains,
+                    const GivenOptions& options, const Environment& environment) {
     std::optional<std::string> path;
     if (const auto found = environment.find("KVASIR_CONFIG"); found != environment.end())
         path = found->second;
@@ -162,7 +162,7 @@ Result<> apply_file(std::span<const SettingKey> keys, const GivenOptions& option
     auto text = read_settings_file(path.value_or(kDefaultConfigFile));
     if (text.has_error() && text.error().code == ErrorCode::not_found && !path) return {};
     if (text.has_error()) return text.error();
-    return apply_toml(keys, *text, path.value_or(kDefaultConfigFile));
+    return apply_toml(keys, domains, *text, path.value_or(kDefaultConfigFile));
 }
 
 /// The service's directory, else the system's if we may write there, else the user's, else none.
@@ -218,7 +218,7 @@ Result<Settings> load_settings(int argc, const char* const* argv, const Environm
         return settings;
     }
     const std::vector<SettingKey> keys = setting_keys(settings);
-    KVASIR_TRY_VOID(apply_file(keys, options, environment));
+    KVASIR_TRY_VOID(apply_file(keys, settings.domains, options, environment));
     KVASIR_TRY_VOID(apply_environment(keys, environment));
     KVASIR_TRY_VOID(apply_command_line(keys, options));
     if (given(options, "print-config")) {
@@ -255,7 +255,7 @@ std::string settings_to_toml(const Settings& settings) {
         const std::string name = key.substr(dot == std::string::npos ? 0 : dot + 1);
         text += fmt::format("\n# {}\n{} = {}\n", help, name, value);
     }
-    return text;
+    return text + domains_to_toml(settings.domains);
 }
 
 }  // namespace kvasir

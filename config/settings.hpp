@@ -60,6 +60,16 @@ struct CacheSettings {
     bool scrub = false;                   // zero what is freed
 };
 
+/// Who shares a cache. Listed in the file alone, as [[domain]]; the first that a caller belongs to
+/// is its own.
+struct DomainSettings {
+    std::string name;                 // a-z, 0-9, - and _
+    std::vector<std::string> users;   // names or uids
+    std::vector<std::string> groups;  // names or gids
+    std::uint64_t reserve_bytes = 0;  // of the device's budget: others never take it
+    std::uint64_t cap_bytes = 0;      // at most; 0: all of it
+};
+
 struct LogSettings {
     LogLevel level = LogLevel::info;
 };
@@ -71,6 +81,7 @@ struct Settings {
     EngineSettings engine;
     CacheSettings cache;
     LogSettings log;
+    std::vector<DomainSettings> domains;
 
     // From the command line alone.
     bool check_only = false;  // --check: validate configuration and model, then exit

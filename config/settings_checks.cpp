@@ -63,7 +63,7 @@ Result<> check_consistency(const Settings& settings) {
             "server.api_key_file: not set, expected with server.listen, since TCP does not say who "
             "calls");
     }
-    return {};
+    return check_domains(settings);
 }
 
 }  // namespace kvasir::settings_detail

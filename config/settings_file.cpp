@@ -71,8 +71,9 @@ Result<> set_from_node(const SettingKey& key, const toml::node& node) {
 /// key.
 class FileWalk {
 public:
-    FileWalk(std::span<const SettingKey> keys, const std::string& path)
-        : keys_(keys), path_(path) {}
+    FileWalk(std::span<const SettingKey> keys, std::vector<DomainSettings>& domains,
+             const std::string& path)
+        : keys_(keys), domains_(domains), path_(path) {}
 
     void apply(const toml::table& table, const std::string& section) {
         for (const auto& [key, node] : table) {
@@ -81,7 +82,9 @@ public:
             const SettingKey* setting = find_key(keys_, name);
             const bool dotted =
                 key.str().find('.') != std::string_view::npos;  // `"cache.keys" = 1`
-            if (setting != nullptr && !dotted) {
+            if (name == "domain") {
+                apply_domains(node);
+            } else if (setting != nullptr && !dotted) {
                 note(line, set_from_node(*setting, node));
             } else if (!section.empty() || dotted || !is_section(name)) {
                 note(line, unknown_key(keys_, name));
@@ -101,6 +104,61 @@ public:
     }
 
 private:
+    void apply_domains(const toml::node& node) {
+        const toml::array* tables = node.as_array();
+        if (tables == nullptr || !tables->is_homogeneous(toml::node_type::table)) {
+            return note(node.source().begin.line,
+                        Error{ErrorCode::invalid_argument,
+                              "domain: expected tables, each begun by [[domain]]"});
+        }
+        for (const toml::node& table : *tables) {
+            DomainSettings& domain = domains_.emplace_back();
+            for (const auto& [key, value] : *table.as_table())
+                note(key.source().begin.line,
+                     set_domain_field(domain, std::string(key.str()), value));
+        }
+    }
+
+    static Result<> set_domain_field(DomainSettings& domain, const std::string& key,
+                                     const toml::node& value) {
+        const auto wrong = [&](const char* expected) {
+            return Error{ErrorCode::invalid_argument,
+                         fmt::format("domain.{}: found {}, expected {}", key,
+                                     type_name(value.type()), expected)};
+        };
+        if (key == "name") {
+            if (!value.is_string()) return wrong("a string");
+            domain.name = value.as_string()->get();
+            return {};
+        }
+        if (key == "users" || key == "groups") {
+            if (!value.is_array()) return wrong("an array of names and numbers");
+            auto& members = key == "users" ? domain.users : domain.groups;
+            for (const toml::node& one : *value.as_array()) {
+                if (const auto* name = one.as_string()) {
+                    members.push_back(name->get());
+                } else if (const auto* number = one.as_integer()) {
+                    members.push_back(std::to_string(number->get()));
+                } else {
+                    return wrong("an array of names and numbers");
+                }
+            }
+            return {};
+        }
+        if (key == "reserve" || key == "cap") {
+            std::optional<std::uint64_t> bytes;
+            if (const auto* text = value.as_string()) bytes = parse_size(text->get());
+            if (const auto* number = value.as_integer(); number != nullptr && number->get() >= 0)
+                bytes = static_cast<std::uint64_t>(number->get());
+            if (!bytes) return wrong("bytes, as a number or with KiB, MiB, GiB");
+            (key == "reserve" ? domain.reserve_bytes : domain.cap_bytes) = *bytes;
+            return {};
+        }
+        return Error{
+            ErrorCode::invalid_argument,
+            "domain." + shown(key) + ": unknown key, expected name, users, groups, reserve or cap"};
+    }
+
     bool is_section(const std::string& name) const {
         return std::ranges::any_of(
             keys_, [&](const SettingKey& key) { return key.name.starts_with(name + "."); });
@@ -113,6 +171,7 @@ private:
     }
 
     std::span<const SettingKey> keys_;
+    std::vector<DomainSettings>& domains_;
     const std::string& path_;
     std::optional<Error> first_error_;
     std::uint64_t first_line_ = 0;
@@ -139,12 +198,12 @@ Result<std::string> read_settings_file(const std::string& path) {
     return text;
 }
 
-Result<> apply_toml(std::span<const SettingKey> keys, std::string_view toml,
-                    const std::string& path) {
+Result<> apply_toml(std::span<const SettingKey> keys, std::vector<DomainSettings>& domains,
+                    std::string_view toml, const std::string& path) {
     KVASIR_TRY_VOID(check_dots(toml, path));
     try {
         const toml::table root = toml::parse(toml, path);
-        FileWalk walk(keys, path);
+        FileWalk walk(keys, domains, path);
         walk.apply(root, "");
         return walk.result();
     } catch (const toml::parse_error& error) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,8 +67,16 @@ std::string shown(std::string_view text);
 
 /// Overwrites what the file names. `path` is only for messages in apply_toml.
 Result<std::string> read_settings_file(const std::string& path);
-Result<> apply_toml(std::span<const SettingKey> keys, std::string_view toml,
-                    const std::string& path);
+Result<> apply_toml(std::span<const SettingKey> keys, std::vector<DomainSettings>& domains,
+                    std::string_view toml, const std::string& path);
+std::optional<std::uint64_t> parse_size(std::string_view text);
+std::string size_text(std::uint64_t bytes);
+std::string quoted_toml(std::string_view text);
+
+/// As [[domain]] tables; without any, an example in comments.
+std::string domains_to_toml(std::span<const DomainSettings> domains);
+/// Errors: invalid_argument.
+Result<> check_domains(const Settings& settings);
 
 /// Errors: invalid_argument.
 Result<> check_consistency(const Settings& settings);

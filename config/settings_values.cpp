@@ -31,6 +31,8 @@ struct Unit {
 constexpr std::array<Unit, 5> kUnits{
     {{"TiB", 1ULL << 40}, {"GiB", 1ULL << 30}, {"MiB", 1ULL << 20}, {"KiB", 1ULL << 10}, {"B", 1}}};
 
+}  // namespace
+
 std::optional<std::uint64_t> parse_size(std::string_view text) {
     std::uint64_t unit = 1;
     for (const Unit& candidate : kUnits) {
@@ -68,6 +70,8 @@ std::string quoted_toml(std::string_view text) {
     }
     return out += '"';
 }
+
+namespace {
 
 template <class... Ts>
 struct Overloaded : Ts... {

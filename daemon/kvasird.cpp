@@ -217,7 +217,7 @@ int run(const Settings& settings) {
             engine_opts.error());
     }
     if (settings.check_only) return check(*engine_opts);
-    Result<HttpOptions> http_opts = http_options(settings.server);
+    Result<HttpOptions> http_opts = http_options(settings);
     if (http_opts.has_error()) return complain(exit_usage, http_opts.error());
 
     const auto engine = std::make_shared<LoadingEngine>();

@@ -111,18 +111,23 @@ Result<EngineOptions> engine_options(const Settings& settings) {
     options.holders.n_per_domain = cache.max_sessions;
     options.disk.dir = cache.disk_dir;
     options.disk.budget_bytes = cache.disk_budget_bytes;
+    KVASIR_TRY(const DomainTable domains, DomainTable::resolve(settings.domains));
+    for (const auto& [domain, identity] : domains.disk_identities())
+        options.disk.domains[DomainId{domain}] = identity;
     options.disk.domains[kCommonDomain] = "common";
     options.scrub = cache.scrub;
     return options;
 }
 
-Result<HttpOptions> http_options(const ServerSettings& server) {
+Result<HttpOptions> http_options(const Settings& settings) {
+    const ServerSettings& server = settings.server;
     HttpOptions options;
+    KVASIR_TRY(options.domains, DomainTable::resolve(settings.domains));
     options.socket_path = server.socket;
     options.socket_mode = server.socket_mode;
     options.listen = server.listen;
     if (!server.api_key_file.empty()) {
-        KVASIR_TRY(options.api_keys, load_api_keys(server.api_key_file));
+        KVASIR_TRY(options.api_keys, load_api_keys(server.api_key_file, options.domains));
     }
     KVASIR_TRY(options.administrators, parse_uids(server.administrators));
     options.limits.n_connections = server.max_connections;

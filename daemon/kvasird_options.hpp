@@ -13,6 +13,6 @@ Result<EngineOptions> engine_options(const Settings& settings);
 
 /// Reads the key file and takes the sockets that systemd passed, which take the place of those that
 /// the settings name. Call once. Errors: as load_api_keys.
-Result<HttpOptions> http_options(const ServerSettings& server);
+Result<HttpOptions> http_options(const Settings& settings);
 
 }  // namespace kvasir

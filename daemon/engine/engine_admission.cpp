@@ -99,7 +99,9 @@ Result<> Engine::admit_one(Submitted& order) {
         order.request.prefix ? 0
                              : std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
     KVASIR_TRY(Holder* const holder, find_holder(order.request));
-    const DomainId domain = holder != nullptr ? holder->domain : DomainId{order.request.domain};
+    // A prefix that an administrator makes is common.
+    const DomainId domain =
+        order.request.prefix ? holder->domain : DomainId{order.request.page_domain};
     auto state =
         SequenceState::begin({*model_, *cache_, *slots_}, domain, order.request.prompt,
                              n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);

@@ -42,6 +42,7 @@ struct GenerationRequest {
     std::string request_id;  // for log lines
     std::uint32_t domain =
         0;  // isolation domain of the caller: prefixes are reused within one only
+    std::uint32_t page_domain = 0;  // where its pages lie: the same, or a part of it
     std::vector<TokenId> prompt;
     std::uint32_t max_tokens = 0;  // at least 1; the engine stops earlier at the context's end
     SamplingOptions sampling;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
-#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -22,9 +21,6 @@ namespace {
 constexpr std::size_t kMaxKeyFileBytes = 1 << 20;
 constexpr std::string_view kScheme = "bearer ";
 
-// Uids lie below 2^31 in practice; keys and loners have the two quarters above.
-constexpr std::uint32_t kFirstKey = 1U << 31U;
-constexpr std::uint32_t kFirstLoner = 3U << 30U;
 constexpr std::uint32_t kNobody = 65534;
 
 std::string lower(std::string_view text) {
@@ -65,7 +61,7 @@ std::optional<std::size_t> find_key(const HttpOptions& options, const HttpReques
     value.remove_prefix(kScheme.size());
     std::optional<std::size_t> found;
     for (std::size_t i = 0; i < options.api_keys.size(); ++i)
-        if (equal_in_constant_time(options.api_keys[i], value)) found = i;
+        if (equal_in_constant_time(options.api_keys[i].key, value)) found = i;
     return found;
 }
 
@@ -89,18 +85,15 @@ std::optional<ApiError> check_access(const HttpOptions& options, const HttpReque
 }
 
 std::uint32_t isolation_domain(const HttpOptions& options, const HttpRequest& request) {
-    if (request.over_tcp)
-        return kFirstKey + static_cast<std::uint32_t>(find_key(options, request).value_or(0));
-    if (request.peer_uid < kFirstKey && request.peer_uid != kNobody) return request.peer_uid;
-    static std::atomic<std::uint32_t> next_loner{0};
-    // The last number is the common prefixes'.
-    return kFirstLoner | (next_loner++ % ~kFirstLoner);
+    if (!request.over_tcp) return options.domains.domain_of(request.peer);
+    const std::size_t key = find_key(options, request).value_or(0);
+    return options.api_keys[key].domain.value_or(kFirstKey + static_cast<std::uint32_t>(key));
 }
 
 bool is_administrator(const HttpOptions& options, const HttpRequest& request) {
-    if (request.over_tcp || request.peer_uid == kNobody) return false;
-    if (options.administrators.empty()) return request.peer_uid == ::geteuid();
-    return std::ranges::find(options.administrators, request.peer_uid) !=
+    if (request.over_tcp || request.peer.uid == kNobody) return false;
+    if (options.administrators.empty()) return request.peer.uid == ::geteuid();
+    return std::ranges::find(options.administrators, request.peer.uid) !=
            options.administrators.end();
 }
 
@@ -109,7 +102,8 @@ Caller caller_of(const HttpOptions& options, const HttpRequest& request) {
             .is_administrator = is_administrator(options, request)};
 }
 
-Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path) {
+Result<std::vector<ApiKey>> load_api_keys(const std::filesystem::path& path,
+                                          const DomainTable& domains) {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0)
         return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), std::strerror(errno))};
@@ -122,12 +116,21 @@ Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path
     }
     std::ifstream file(path);
     if (!file) return Error{ErrorCode::io, fmt::format("{}: cannot be read", path.string())};
-    std::vector<std::string> keys;
+    std::vector<ApiKey> keys;
     std::string line;
-    while (std::getline(file, line)) {
+    for (std::size_t n = 1; std::getline(file, line); ++n) {
         std::istringstream words(line);
-        std::string key;
-        if (!(words >> key) || key.starts_with('#')) continue;
+        ApiKey key;
+        std::string domain;
+        if (!(words >> key.key) || key.key.starts_with('#')) continue;
+        if (words >> domain && !domain.starts_with('#')) {
+            key.domain = domains.find(domain);
+            if (!key.domain) {
+                return Error{ErrorCode::invalid_argument,
+                             fmt::format("{}:{}: domain \"{}\", expected the name of a [[domain]]",
+                                         path.string(), n, domain.substr(0, 64))};
+            }
+        }
         keys.push_back(std::move(key));
     }
     if (keys.empty()) {

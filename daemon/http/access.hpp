@@ -31,7 +31,8 @@ bool is_administrator(const HttpOptions& options, const HttpRequest& request);
 Caller caller_of(const HttpOptions& options, const HttpRequest& request);
 
 /// Lines of `KEY [DOMAIN]`, `#` begins a comment. Warns of a file that everybody may read.
-/// Errors: io, too_large (1 MiB), invalid_argument (no key).
-Result<std::vector<std::string>> load_api_keys(const std::filesystem::path& path);
+/// Errors: io, too_large (1 MiB), invalid_argument (no key, or a DOMAIN that there is not).
+Result<std::vector<ApiKey>> load_api_keys(const std::filesystem::path& path,
+                                          const DomainTable& domains);
 
 }  // namespace kvasir

@@ -43,6 +43,7 @@ struct CompletionRequest {
     bool include_usage = false;
     std::string session;     // empty: none named in the body
     std::string context;     // empty: none
+    std::string cache_salt;  // empty: none
     bool truncates = false;  // a chat's oldest turns go where it does not fit
 
     std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }

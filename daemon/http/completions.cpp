@@ -85,8 +85,13 @@ ApiResult<GenerationCall::Plan> read_plan(ServerContext& context, Exchange& exch
         if (Outcome wrong = check_name(http.session_id, "X-Session-Id")) return std::move(*wrong);
         session = http.session_id;
     }
+    const std::uint32_t page_domain =
+        request.cache_salt.empty()
+            ? caller.domain
+            : context.options.domains.salted(caller.domain, request.cache_salt);
     for (GenerationRequest& one : plan.requests) {
         one.domain = caller.domain;
+        one.page_domain = page_domain;
         one.is_administrator = caller.is_administrator;
         one.session = session;
         one.context = request.context;

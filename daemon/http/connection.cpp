@@ -205,13 +205,28 @@ void Connection::take_header() {
     }
 }
 
-std::uint32_t Connection::peer_uid() {
-    ucred peer{};
-    socklen_t length = sizeof(peer);
-    const bool told =
-        accepted_.family == AF_UNIX &&
-        ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
-    return told ? peer.uid : HttpRequest{}.peer_uid;
+Peer Connection::peer() {
+    constexpr std::size_t kMostGroups = 65536;  // as many as the system allows
+    Peer peer;
+    ucred credentials{};
+    socklen_t length = sizeof(credentials);
+    const int fd = socket_.native_handle();
+    if (accepted_.family != AF_UNIX ||
+        ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
+        return peer;
+    peer.uid = credentials.uid;
+    if (!context_->options.domains.needs_groups()) return peer;
+    peer.groups.resize(32);
+    int status = -1;
+    while (peer.groups.size() <= kMostGroups) {
+        length = static_cast<socklen_t>(peer.groups.size() * sizeof(peer.groups[0]));
+        status = ::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &length);
+        if (status == 0 || errno != ERANGE) break;
+        peer.groups.resize(peer.groups.size() * 2);
+    }
+    peer.groups.resize(status == 0 ? length / sizeof(peer.groups[0]) : 0);
+    peer.groups.push_back(credentials.gid);
+    return peer;
 }
 
 void Connection::dispatch() {
@@ -219,7 +234,7 @@ void Connection::dispatch() {
     request.body = parser_->take_body();
     request.id = request_id_;
     request.over_tcp = accepted_.family != AF_UNIX;
-    request.peer_uid = peer_uid();
+    request.peer = peer();
     request.reserved = accepted_.reserved;
     request.bound_sessions = bound_sessions_;
     parser_.reset();

@@ -94,7 +94,7 @@ private:
     void wait_for_more();
     void begin_request();
     void take_header();
-    std::uint32_t peer_uid();
+    Peer peer();
     void dispatch();
     void reject(const ApiError& error);
     void watch_hangup();

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/http/domain_table.hpp"
 #include "daemon/http/request_body.hpp"
 
 namespace kvasir {
@@ -50,9 +51,9 @@ struct HttpRequest {
     std::string path_id;  // what stands for {} in the route's path, decoded; set by the router
     std::shared_ptr<BoundSessions> bound_sessions;
     bool over_tcp = false;
-    std::uint32_t peer_uid = 65534;  // of the process that connected, where the socket tells
-    bool reserved = false;           // on a connection beyond the limit: state requests alone
-    const char* route = "other";     // for counting, set by the router
+    Peer peer;                    // the process that connected, where the socket tells
+    bool reserved = false;        // on a connection beyond the limit: state requests alone
+    const char* route = "other";  // for counting, set by the router
 };
 
 struct HttpResponse {

@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "daemon/http/domain_table.hpp"
 
 namespace kvasir {
 
@@ -36,12 +39,18 @@ struct HttpTimeouts {
     std::chrono::milliseconds keep_alive{15'000};  // between comments in a silent event stream
 };
 
+struct ApiKey {
+    std::string key;
+    std::optional<std::uint32_t> domain;  // of a [[domain]]; absent: the key is one of its own
+};
+
 struct HttpOptions {
     std::string socket_path;      // empty: no Unix socket
     unsigned socket_mode = 0660;  // of the socket's file
     std::string listen;  // empty: no TCP; else HOST:PORT or [HOST]:PORT, loopback; port 0: any
-    std::vector<std::string>
+    std::vector<ApiKey>
         api_keys;  // TCP clients must present one; the Unix socket's mode guards that one
+    DomainTable domains;
     std::vector<std::uint32_t>
         administrators;                  // uids on the Unix socket; empty: the daemon's own alone
     std::vector<int> inherited_sockets;  // listening, from systemd; owned from here on

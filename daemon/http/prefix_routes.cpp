@@ -143,6 +143,7 @@ ApiResult<GenerationRequest> read_prefix(ServerContext& context, Exchange& excha
     request.request_id = exchange.request().id;
     const Caller caller = caller_of(context.options, exchange.request());
     request.domain = caller.domain;
+    request.page_domain = caller.domain;
     request.is_administrator = caller.is_administrator;
     request.prefix = std::move(prefix);
     return request;

@@ -58,8 +58,6 @@ constexpr std::array kFields{
     Field{"dry_multiplier", Harmless::falsy},
     Field{"xtc_probability", Harmless::falsy},
     Field{"lora", Harmless::falsy},
-    // ours, of rooms not built yet: ignoring them would break what they promise
-    Field{"cache_salt", Harmless::falsy},
 };
 
 std::string_view text_of(const json::value& value) {

@@ -201,6 +201,121 @@ class DiskTest(DiskCase):
         self.stop(second)
 
 
+class SessionDiskTest(DiskCase):
+    """A domain that the configuration names reaches the disk: here the one of whoever runs the tests."""
+
+    def setUp(self):
+        super().setUp()
+        self.config = os.path.join(self.state.name, "kvasird.toml")
+        with open(self.config, "w") as config:
+            config.write('[[domain]]\nname = "tests"\nusers = [%d]\n' % os.geteuid())
+
+    def daemon(self, *arguments, **options):
+        return super().daemon("--config", self.config, *arguments, **options)
+
+    def talk(self, daemon, tokens, **more):
+        got = self.ok(daemon, "POST", "/v1/completions",
+                      dict({"prompt": tokens, "max_tokens": 8, "temperature": 0, "ignore_eos": True,
+                            "session_id": "talk", "return_tokens": True}, **more))
+        return got["choices"][0]["tokens"], got["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    def test_a_saved_session_goes_on_after_a_restart(self):
+        tokens = tokens_of(1, 150)
+        first = self.daemon("--set", "cache.host_budget_bytes=8MiB")
+        answer, _ = self.talk(first, tokens)
+        self.talk(first, tokens[:70] + tokens_of(2, 50))  # another branch
+        history = tokens + answer + tokens_of(3, 20)
+        expected, _ = self.talk(first, history)
+        saved = self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.assertEqual((saved["id"], saved["saved"]), ("talk", True))
+        self.assertGreater(saved["bytes"], 1000)
+        self.assertTrue(self.ok(first, "GET", "/v1/sessions/talk")["saved"])
+        pages = self.ok(first, "GET", "/v1/sessions/talk")["pages"]
+        self.stop(first)
+
+        second = self.daemon()
+        # Nothing is read before it is asked for; another name is not there.
+        self.assertEqual(self.ok(second, "GET", "/v1/sessions")["data"], [])
+        self.assertEqual(second.post("/v1/sessions/other/restore", "")[0], 404)
+        self.assertEqual(self.talk(second, history), (expected, len(history) // PAGE * PAGE))
+        session = self.ok(second, "GET", "/v1/sessions/talk")
+        self.assertEqual(session["branches"], 2)
+        self.assertGreaterEqual(session["pages"], pages)
+        # The other branch came back, too.
+        self.assertEqual(self.talk(second, tokens[:70] + tokens_of(2, 50))[1], 96)
+        self.stop(second)
+
+        third = self.daemon()
+        restored = self.ok(third, "POST", "/v1/sessions/talk/restore")
+        self.assertTrue(restored["restored"])
+        self.assertEqual(third.post("/v1/sessions/talk/restore", "")[0], 409)
+        self.assertEqual(self.ok(third, "GET", "/v1/sessions/talk")["pages"], pages)
+        self.ok(third, "DELETE", "/v1/sessions/talk")
+        self.assertEqual(self.files("*"), [])
+        report = self.ok(third, "GET", "/v1/cache")
+        self.assertEqual((report["free_pages"], report["disk_bytes"]), (report["pages"], 0))
+        self.stop(third)
+
+    def test_ending_a_session_that_is_on_disk_alone_removes_it(self):
+        first = self.daemon()
+        self.talk(first, tokens_of(4, 100))
+        self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.stop(first)
+        second = self.daemon()
+        self.assertEqual(second.post("/v1/sessions", {"id": "talk"})[0], 409)
+        self.ok(second, "DELETE", "/v1/sessions/talk")
+        self.assertEqual(self.files("*"), [])
+        self.assertEqual(second.request("DELETE", "/v1/sessions/talk")[0], 404)
+        self.stop(second)
+
+    def test_what_is_cut_is_cut_on_disk(self):
+        daemon = self.daemon()
+        self.talk(daemon, tokens_of(5, 100))
+        for change in ({"truncate_to": 40}, {"context": "other"}):
+            self.talk(daemon, tokens_of(5, 100), context="one")
+            self.ok(daemon, "POST", "/v1/sessions/talk/save")
+            self.assertEqual(len(self.files()), 1)
+            self.ok(daemon, "PATCH", "/v1/sessions/talk", change)
+            self.assertEqual(self.files("*"), [], change)
+        self.stop(daemon)
+
+    def test_without_a_disk_or_a_domain_the_answer_says_so(self):
+        plain = Daemon()
+        self.addCleanup(plain.close)
+        self.talk(plain, tokens_of(6, 50))
+        status, _, answer = plain.post("/v1/sessions/talk/save", "")
+        self.assertGreaterEqual(status, 400)
+        self.assertIn("disk", answer["error"]["message"])
+        unlisted = DiskCase.daemon(self)
+        self.talk(unlisted, tokens_of(6, 50))
+        status, _, answer = unlisted.post("/v1/sessions/talk/save", "")
+        self.assertGreaterEqual(status, 400)
+        self.assertIn("domain", answer["error"]["message"])
+        self.assertEqual(unlisted.post("/v1/sessions/none/save", "")[0], 404)
+
+    def test_another_account_under_the_same_number_inherits_nothing(self):
+        first = self.daemon()
+        self.talk(first, tokens_of(7, 100))
+        self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.stop(first)
+        with open(self.config, "w") as config:
+            config.write('[[domain]]\nname = "tests"\nusers = [%d, 3999999]\n' % os.geteuid())
+        second = self.daemon()
+        self.assertEqual(second.post("/v1/sessions/talk/restore", "")[0], 404)
+        self.stop(second)
+
+    def test_salts_part_what_users_share(self):
+        daemon = self.daemon()
+        tokens = tokens_of(8, 100)
+        body = {"prompt": tokens, "max_tokens": 1}
+        cached = lambda salt: self.ok(daemon, "POST", "/v1/completions", dict(body, **salt))[
+            "usage"]["prompt_tokens_details"]["cached_tokens"]
+        self.assertEqual([cached({}), cached({}) > 0], [0, True])
+        self.assertEqual([cached({"cache_salt": "a"}), cached({"cache_salt": "a"}) > 0], [0, True])
+        self.assertEqual(cached({"cache_salt": "b"}), 0)
+        self.stop(daemon)
+
+
 def occurrences(pid, needles):
     """How often each lies in the process's own memory."""
     found = [0] * len(needles)

@@ -411,4 +411,55 @@ BOOST_AUTO_TEST_CASE(the_cache_directory_is_the_service_s_then_the_user_s) {
     BOOST_TEST(chosen({}).empty());
 }
 
+BOOST_AUTO_TEST_CASE(domains_are_read_in_order) {
+    const TempFile file(
+        "model = \"m\"\n[[domain]]\nname = \"photos\"\nusers = [\"alice\", 1001]\n"
+        "reserve = \"64MiB\"\ncap = 134217728\n[[domain]]\nname = \"mail\"\ngroups = [\"mail\"]\n");
+    const auto settings = load({"--config", file.path().c_str()});
+    BOOST_TEST_REQUIRE(!settings.has_error());
+    BOOST_TEST_REQUIRE(settings->domains.size() == 2U);
+    const DomainSettings& photos = settings->domains[0];
+    BOOST_TEST(photos.name == "photos");
+    BOOST_TEST(photos.users == (std::vector<std::string>{"alice", "1001"}),
+               boost::test_tools::per_element());
+    BOOST_TEST(photos.reserve_bytes == 64ULL << 20U);
+    BOOST_TEST(photos.cap_bytes == 128ULL << 20U);
+    BOOST_TEST(settings->domains[1].groups == std::vector<std::string>{"mail"},
+               boost::test_tools::per_element());
+    // What is printed reads back the same.
+    const TempFile printed(settings_to_toml(*settings));
+    const auto again = load({"--config", printed.path().c_str()});
+    BOOST_TEST_REQUIRE(!again.has_error());
+    BOOST_TEST(settings_to_toml(*again) == settings_to_toml(*settings));
+    BOOST_TEST(again->domains.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_domains_are_named) {
+    struct Wrong {
+        const char* toml;
+        const char* said;
+    };
+    for (const auto& [toml, said] : std::vector<Wrong>{
+             {"domain = 1\n", "domain: expected tables"},
+             {"[domain]\nname = \"a\"\n", "domain: expected tables"},
+             {"[[domain]]\nname = 1\n", "domain.name: found an integer"},
+             {"[[domain]]\nname = \"a\"\nuser = []\n", "unknown key"},
+             {"[[domain]]\nname = \"a\"\nusers = \"b\"\n", "domain.users: found a string"},
+             {"[[domain]]\nname = \"a\"\nusers = [1.5]\n", "domain.users"},
+             {"[[domain]]\nname = \"a\"\ncap = -1\n", "domain.cap"},
+             {"[[domain]]\nname = \"a\"\ncap = \"much\"\n", "domain.cap"},
+             {"[[domain]]\nusers = []\n", "name: expected"},
+             {"[[domain]]\nname = \"A b\"\n", "name: expected"},
+             {"[[domain]]\nname = \"common\"\n", "taken"},
+             {"[[domain]]\nname = \"a\"\n[[domain]]\nname = \"a\"\n", "two of this name"},
+             {"[[domain]]\nname = \"a\"\nreserve = 2\ncap = 1\n", "at most the cap"},
+             {"[[domain]]\nname = \"a\"\nreserve = \"1TiB\"\n", "cache.budget_bytes"}}) {
+        const TempFile file(std::string("model = \"m\"\n") + toml);
+        const auto settings = load({"--config", file.path().c_str()});
+        BOOST_TEST_REQUIRE(settings.has_error(), toml);
+        BOOST_TEST(settings.error().message.find(said) != std::string::npos,
+                   toml << settings.error().message);
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

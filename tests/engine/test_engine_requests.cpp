@@ -108,6 +108,7 @@ BOOST_AUTO_TEST_CASE(another_domain_finds_nothing) {
     (void)run(story(kOpening, 2, 1));
     GenerationRequest other = story(kOpening, 2, 1);
     other.domain = 77;
+    other.page_domain = 77;
     BOOST_TEST(run(std::move(other))->end.n_cached_tokens == 0);
     // Its own finds all but the last token: the open page stayed, too.
     const auto again = run(story(kOpening, 2, 1));

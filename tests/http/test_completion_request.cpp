@@ -98,7 +98,7 @@ const std::vector<Wrong> kWrongEverywhere{
     {R"("use_beam_search":true)", "use_beam_search"},
     {R"("mirostat":2)", "mirostat"},
     {R"("typical_p":0.9)", "typical_p"},
-    {R"("cache_salt":"mine")", "cache_salt"},
+    {R"("cache_salt":7)", "cache_salt"},
     {R"("overflow":"window")", "overflow"},
 };
 

@@ -53,25 +53,4 @@ BOOST_AUTO_TEST_CASE(every_kind_has_a_known_status) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(nobody_shares_a_domain) {
-    HttpRequest request;
-    request.peer_uid = 65534;
-    BOOST_TEST(isolation_domain({}, request) != isolation_domain({}, request));
-    request.peer_uid = 1000;
-    BOOST_TEST(isolation_domain({}, request) == 1000U);
-}
-
-BOOST_AUTO_TEST_CASE(key_files_hold_keys_domains_and_comments) {
-    const TempDir dir;
-    std::ofstream(dir.file("keys")) << "# ours\n\nfirst-key work\n  second-key\t\n";
-    const std::vector<std::string> keys = load_api_keys(dir.file("keys")).value();
-    BOOST_TEST(keys == (std::vector<std::string>{"first-key", "second-key"}),
-               boost::test_tools::per_element());
-    std::ofstream(dir.file("empty")) << "# nothing\n";
-    BOOST_TEST((load_api_keys(dir.file("empty")).error().code == ErrorCode::invalid_argument));
-    BOOST_TEST((load_api_keys(dir.file("absent")).error().code == ErrorCode::io));
-    std::ofstream(dir.file("large")) << std::string(2 << 20, 'a');
-    BOOST_TEST((load_api_keys(dir.file("large")).error().code == ErrorCode::too_large));
-}
-
 BOOST_AUTO_TEST_SUITE_END()

@@ -156,9 +156,9 @@ BOOST_AUTO_TEST_CASE(sampling_fields_reach_the_engine) {
 
 BOOST_AUTO_TEST_CASE(the_domain_is_the_callers_user_or_its_key) {
     options.listen = "127.0.0.1:0";
-    options.api_keys = {"sesame-open-0123", "another-key-4567"};
+    options.api_keys = {{"sesame-open-0123", {}}, {"another-key-4567", {}}};
     complete({{"prompt", "x"}});
-    for (const std::string& key : options.api_keys) {
+    for (const auto& [key, domain] : options.api_keys) {
         RawClient one = RawClient::connect_tcp(server().tcp_port());
         one.send(post_request("/v1/completions", R"({"prompt":"x"})",
                               "Authorization: Bearer " + key + "\r\n"));

@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_leaves_cancels_its_request) {
 
 BOOST_AUTO_TEST_CASE(a_client_that_leaves_over_tcp_cancels_its_request) {
     options.listen = "127.0.0.1:0";
-    options.api_keys = {"sesame-open-0123"};
+    options.api_keys = {{"sesame-open-0123", {}}};
     generate_for_long(milliseconds(1));
     server();
     for (const char* body : {R"({"prompt":"x","max_tokens":1000000})",

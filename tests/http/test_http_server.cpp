@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(the_socket_has_the_mode_asked_for_and_goes_with_the_server)
 BOOST_AUTO_TEST_CASE(tcp_wants_a_key_and_a_local_host) {
     options.listen = "127.0.0.1:0";
     BOOST_TEST((HttpServer::start(options, engine).error().code == ErrorCode::invalid_argument));
-    options.api_keys = {"sesame-open-0123", "another-key-4567"};
+    options.api_keys = {{"sesame-open-0123", {}}, {"another-key-4567", {}}};
     const std::uint16_t port = server().tcp_port();
     const auto ask = [&](const std::string& headers) {
         RawClient one = RawClient::connect_tcp(port);

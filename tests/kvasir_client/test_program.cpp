@@ -253,10 +253,10 @@ BOOST_AUTO_TEST_CASE(a_model_cannot_command_the_terminal) {
 }
 
 BOOST_AUTO_TEST_CASE(json_prints_the_servers_answer) {
-    FakeServer server([](const Request& request, Peer& peer) {
-        if (request.head.starts_with("POST")) {
-            BOOST_TEST(!json::parse(request.body).at("stream").as_bool());
-        }
+    std::atomic<int> n_whole{0};  // Boost.Test's checks are the main thread's alone
+    FakeServer server([&n_whole](const Request& request, Peer& peer) {
+        if (request.head.starts_with("POST") && !json::parse(request.body).at("stream").as_bool())
+            ++n_whole;
         peer.send_json(200, R"({"any":"thing"})");
     });
     for (const auto& command :
@@ -265,6 +265,7 @@ BOOST_AUTO_TEST_CASE(json_prints_the_servers_answer) {
         BOOST_TEST(child.wait() == 0);
         BOOST_TEST(child.output == "{\"any\":\"thing\"}\n");
     }
+    BOOST_TEST(n_whole == 1);
 }
 
 BOOST_AUTO_TEST_CASE(questions_print_text_for_people) {
