@@ -22,16 +22,18 @@ std::uint32_t n_filled(const SequenceStep& step) {
 }  // namespace
 
 Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& limits,
-                                        const Rope& rope) {
+                                        std::span<const Rope> ropes) {
     BatchWriter writer;
     writer.limits_ = limits;
-    writer.rope_ = rope;
+    writer.ropes_.assign(ropes.begin(), ropes.end());
+    writer.batch_.ropes.resize(ropes.size());
     writer.alignment_ = std::max<std::uint64_t>(device.limits().binding_alignment, 16);
     const std::uint64_t n_seals = limits.max_tokens / kPage + limits.max_sequences;
-    const std::uint64_t words = std::uint64_t{limits.max_tokens} *
-                                    (2 + rope.shape.n_rot + shared::kAttentionTileWords + 2) +
-                                std::uint64_t{limits.max_sequences} * limits.max_pages +
-                                2 * n_seals;
+    std::uint64_t rope_words = 0;
+    for (const Rope& rope : ropes) rope_words += rope.shape.n_rot;
+    const std::uint64_t words =
+        std::uint64_t{limits.max_tokens} * (2 + rope_words + shared::kAttentionTileWords + 2) +
+        std::uint64_t{limits.max_sequences} * limits.max_pages + 2 * n_seals;
     KVASIR_TRY(writer.upload_, gpu::Buffer::create(device, words * 4 + 16 * writer.alignment_,
                                                    gpu::BufferDomain::upload));
     KVASIR_TRY(writer.status_, gpu::Buffer::create(device, std::max<std::uint64_t>(n_seals, 1) * 4,
@@ -53,7 +55,6 @@ std::span<T> BatchWriter::section(gpu::Slice& slice, std::size_t n) {
 void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
     const auto tokens = section<std::uint32_t>(batch_.tokens, batch_.n_tokens);
     const auto slots = section<std::uint32_t>(batch_.slots, batch_.n_tokens);
-    const auto rope = section<float>(batch_.rope, std::size_t{batch_.n_tokens} * rope_.shape.n_rot);
     std::uint32_t row = 0;
     for (const SequenceStep& step : steps) {
         for (const std::uint32_t index : step.logits_at) batch_.logit_rows.push_back(row + index);
@@ -62,11 +63,21 @@ void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
             tokens[row] = step.tokens[i];
             slots[row] = step.open_slots[position / kPage - step.first_position / kPage] * kPage +
                          position % kPage;
-            rope_.fill(position,
-                       rope.subspan(std::size_t{row} * rope_.shape.n_rot, rope_.shape.n_rot));
         }
     }
     KVASIR_CHECK(batch_.logit_rows.size() <= limits_.max_logit_rows, "a step keeps max_logit_rows");
+}
+
+void BatchWriter::write_ropes(std::span<const SequenceStep> steps) {
+    for (std::size_t i = 0; i < ropes_.size(); ++i) {
+        const std::size_t n_rot = ropes_[i].shape.n_rot;
+        const auto table = section<float>(batch_.ropes[i], batch_.n_tokens * n_rot);
+        std::size_t row = 0;
+        for (const SequenceStep& step : steps) {
+            for (std::uint32_t p = step.first_position; p < end_position(step); ++p, ++row)
+                ropes_[i].fill(p, table.subspan(row * n_rot, n_rot));
+        }
+    }
 }
 
 void BatchWriter::write_attention(std::span<const SequenceStep> steps,
@@ -144,6 +155,7 @@ const Batch& BatchWriter::write(std::span<const SequenceStep> steps,
     KVASIR_CHECK(batch_.n_tokens <= limits_.max_tokens && steps.size() <= limits_.max_sequences,
                  "a step keeps its limits");
     write_tokens(steps);
+    write_ropes(steps);
     write_attention(steps, attention);
     write_seals(steps, pages_per_slab);
     return batch_;

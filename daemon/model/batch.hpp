@@ -29,9 +29,9 @@ struct SequenceStep {
 /// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
 struct Batch {
     std::uint32_t n_tokens = 0;
-    gpu::Slice tokens;  // (n_tokens) uint
-    gpu::Slice slots;   // (n_tokens) uint
-    gpu::Slice rope;    // (n_tokens, n_rot / 2, 2) f32
+    gpu::Slice tokens;              // (n_tokens) uint
+    gpu::Slice slots;               // (n_tokens) uint
+    std::vector<gpu::Slice> ropes;  // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
     gpu::Attention::Work attention;
     std::uint32_t n_sealed = 0;      // pages this step fills
     std::uint32_t sealed_slabs = 0;  // bit s: a filled page lies in slab s
@@ -51,7 +51,7 @@ struct BatchLimits {
 class BatchWriter {
 public:
     static Result<BatchWriter> create(gpu::Device& device, const BatchLimits& limits,
-                                      const Rope& rope);
+                                      std::span<const Rope> ropes);
     /// REQUIRES: the steps keep the limits, each has at least one token.
     const Batch& write(std::span<const SequenceStep> steps, const gpu::Attention& attention,
                        std::uint32_t pages_per_slab);
@@ -66,11 +66,12 @@ private:
     template <class T>
     std::span<T> section(gpu::Slice& slice, std::size_t n);
     void write_tokens(std::span<const SequenceStep> steps);
+    void write_ropes(std::span<const SequenceStep> steps);
     void write_attention(std::span<const SequenceStep> steps, const gpu::Attention& attention);
     void write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab);
 
     BatchLimits limits_;
-    Rope rope_;
+    std::vector<Rope> ropes_;
     std::uint64_t alignment_ = 256;
     gpu::Buffer upload_;
     gpu::Buffer status_;  // readback: written by seal_page

@@ -1,22 +1,21 @@
 #include "daemon/model/decoder.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace kvasir {
 
 Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& shape,
                                          std::uint32_t open_format) {
     KVASIR_TRY(gpu::RopeAppendKv rope,
-               gpu::RopeAppendKv::create(device, shape.heads, shape.rope.shape, open_format));
-    const float score_scale = 1.0F / std::sqrt(static_cast<float>(shape.heads.head_dim));
+               gpu::RopeAppendKv::create(device, shape.heads, shape.rope_shape(), open_format,
+                                         shape.has_qk_norm));
     return std::unique_ptr<Ops>(new Ops{
         .embed = gpu::Embed(device),
         .mat_mul = gpu::MatMul(device),
         .rope_append_kv = std::move(rope),
         .seal_page =
             gpu::SealPage(device, shape.heads.n_kv_heads, shape.heads.head_dim, open_format),
-        .attention = gpu::Attention(device, shape.heads, open_format, score_scale)});
+        .attention = gpu::Attention(device, shape.heads, open_format, shape.score_scale)});
 }
 
 Result<Activations> Activations::create(gpu::Device& device, const ModelShape& shape,

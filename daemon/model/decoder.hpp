@@ -20,6 +20,12 @@
 
 namespace kvasir {
 
+/// What one layer's queries see, and by which angles they turn.
+struct LayerSpan {
+    std::uint32_t window = 0;  // tokens seen, the query's own included; 0: all
+    std::uint32_t rope = 0;    // index into ModelShape::ropes
+};
+
 /// The numbers every part of the engine needs of a model; an architecture reads them from the
 /// file's metadata.
 struct ModelShape {
@@ -30,7 +36,16 @@ struct ModelShape {
     std::uint32_t n_vocab = 0;
     std::uint32_t context_length = 0;
     float norm_eps = 0;
-    Rope rope;
+    float embedding_scale = 1;
+    float score_scale = 0;         // of query times key
+    float score_cap = 0;           // soft bound of scaled scores; 0: none
+    float logit_cap = 0;           // soft bound of logits; 0: none
+    bool has_qk_norm = false;      // queries and keys are normalized head by head
+    bool is_parallel = false;      // attention and feed-forward read the same residual stream
+    std::vector<Rope> ropes;       // all of one shape; n_rot 0: learned positions instead
+    std::vector<LayerSpan> spans;  // (n_layers)
+
+    const gpu::RopeShape& rope_shape() const { return ropes.front().shape; }
 };
 
 /// The ops of one loaded model, compiled for its shapes.
@@ -86,7 +101,9 @@ public:
 /// registry.cpp.
 struct Architecture {
     std::string_view name;  // general.architecture
-    Result<ModelShape> (*read_shape)(const GgufFile& file, std::string_view architecture);
+    /// context: the longest sequence asked for; 0: the file's.
+    Result<ModelShape> (*read_shape)(const GgufFile& file, std::string_view architecture,
+                                     std::uint32_t context);
     Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape,
                                              Ops& ops);
 };

@@ -68,8 +68,9 @@ Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape&
         std::uint64_t{shape.heads.n_heads + 2 * shape.heads.n_kv_heads} * shape.heads.head_dim;
     const std::uint64_t widest = std::max<std::uint64_t>({shape.dim, shape.ffn_dim, qkv_dim});
     const std::uint64_t most_tokens =
-        std::min(device.max_binding_bytes / (4 * widest),
-                 kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim));
+        std::min({device.max_binding_bytes / (4 * widest),
+                  kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim),
+                  kMostWorkgroups / (qkv_dim / shape.heads.head_dim)});
     const std::uint64_t most_rows = device.max_binding_bytes / (4ULL * shape.n_vocab);
     BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(
                            std::min<std::uint64_t>(options.step_tokens, most_tokens)),
@@ -258,7 +259,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY(const GgufFile file, GgufFile::open(options.path));
     KVASIR_TRY(const std::string_view architecture_name, file.get_string("general.architecture"));
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
-    KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name));
+    KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name, options.context));
     KVASIR_TRY(const auto name, file.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
     if (file.find("tokenizer.ggml.tokens") != nullptr) {
@@ -283,7 +284,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
     KVASIR_TRY_VOID(model->prepare_kv_ops());
     KVASIR_TRY(BatchWriter writer,
-               BatchWriter::create(*model->device_, limits, model->shape_.rope));
+               BatchWriter::create(*model->device_, limits, model->shape_.ropes));
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
     KVASIR_TRY(model->activations_,
                Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));

@@ -1,5 +1,6 @@
 #include "daemon/model/read_metadata.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
@@ -30,21 +31,24 @@ Result<> check_bounds(std::span<const Bound> bounds) {
     return {};
 }
 
-Result<std::vector<float>> read_rope_factors(const GgufFile& file) {
-    const TensorInfo* tensor = file.find_tensor("rope_freqs.weight");
-    if (tensor == nullptr) return std::vector<float>();
-    if (tensor->format == nullptr || tensor->shape.size() != 1 ||
-        tensor->shape[0] > shared::kMaxHeadDim || tensor->format->block_elements != 1) {
-        return Error{ErrorCode::corrupt,
-                     "rope_freqs.weight: not a vector of at most 256 unquantized elements"};
-    }
-    std::vector<float> factors(tensor->shape[0]);
-    for (std::size_t i = 0; i < factors.size(); ++i) {
-        tensor->format->decode_block(
-            tensor->data.subspan(i * tensor->format->block_bytes, tensor->format->block_bytes),
-            std::span(factors).subspan(i, 1));
-    }
-    return factors;
+/// (n_layers) alike: the window of `attention.sliding_window`, or none.
+Result<std::vector<LayerSpan>> read_spans(const GgufFile& file, std::string_view architecture,
+                                          const ModelShape& s) {
+    KVASIR_TRY(const auto window,
+               file.find_u32(fmt::format("{}.attention.sliding_window", architecture)));
+    return std::vector<LayerSpan>(s.n_layers, LayerSpan{.window = window.value_or(0)});
+}
+
+Result<std::vector<Rope>> read_ropes(const GgufFile& file, std::string_view architecture,
+                                     const ModelShape& s, const ShapeRules& rules) {
+    if (!rules.has_rope) return std::vector<Rope>(1);
+    const std::uint32_t context =
+        rules.context == 0 ? s.context_length : std::min(rules.context, s.context_length);
+    KVASIR_TRY(Rope rope, read_rope(file, architecture,
+                                    {.head_dim = s.heads.head_dim,
+                                     .context = context,
+                                     .interleaved = rules.rope_interleaved}));
+    return std::vector<Rope>{std::move(rope)};
 }
 
 }  // namespace
@@ -61,7 +65,7 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
     KVASIR_TRY(s.context_length, file.get_u32(key("context_length")));
     KVASIR_TRY(s.heads.n_heads, file.get_u32(key("attention.head_count")));
     KVASIR_TRY(const auto n_kv_heads, file.find_u32(key("attention.head_count_kv")));
-    KVASIR_TRY(s.norm_eps, file.get_f32(key("attention.layer_norm_rms_epsilon")));
+    KVASIR_TRY(s.norm_eps, file.get_f32(key(rules.norm_eps)));
     s.heads.n_kv_heads = n_kv_heads.value_or(s.heads.n_heads);
     const std::array bounds = {
         Bound{key("block_count"), s.n_layers, 1024},
@@ -88,9 +92,8 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
                                  value_length.value_or(s.heads.head_dim), shared::kMaxHeadDim)};
     }
     if (!(s.norm_eps >= 0) || !std::isfinite(s.norm_eps)) {
-        return Error{ErrorCode::corrupt,
-                     fmt::format("{}: {}, expected a small positive number",
-                                 key("attention.layer_norm_rms_epsilon"), s.norm_eps)};
+        return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a small positive number",
+                                                     key(rules.norm_eps), s.norm_eps)};
     }
     KVASIR_TRY(const auto n_experts, file.find_u32(key("expert_count")));
     if (n_experts.value_or(0) > 0) {
@@ -110,9 +113,9 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
                                  kMostTokens, s.dim)};
     }
     s.n_vocab = static_cast<std::uint32_t>(embedding->shape[0]);
-    KVASIR_TRY(const std::vector<float> factors, read_rope_factors(file));
-    KVASIR_TRY(s.rope,
-               read_rope(file, architecture, s.heads.head_dim, rules.rope_interleaved, factors));
+    s.score_scale = 1.0F / std::sqrt(static_cast<float>(s.heads.head_dim));
+    KVASIR_TRY(s.spans, read_spans(file, architecture, s));
+    KVASIR_TRY(s.ropes, read_ropes(file, architecture, s, rules));
     return s;
 }
 

@@ -10,6 +10,8 @@ std::span<const Architecture> all_architectures() {
     static const std::array kArchitectures = {
         llama_architecture(),
         qwen2_architecture(),
+        qwen3_architecture(),
+        phi3_architecture(),
     };
     return kArchitectures;
 }

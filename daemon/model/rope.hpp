@@ -20,15 +20,27 @@ class GgufFile;
 struct Rope {
     gpu::RopeShape shape;
     std::vector<double> frequencies;  // (n_rot / 2) radians a position
+    double amplitude = 1;             // of cos and sin: some scaling rules sharpen attention by it
 
     /// Writes (cos, sin) pairs of one position. out: n_rot floats.
     void fill(std::uint32_t position, std::span<float> out) const;
 };
 
-/// frequency i = base^(-2 i / n_rot) / factor_i, divided by the linear scaling factor where the
-/// file has one. factors: rope_freqs.weight, or empty. Errors: unsupported (a scaling type this
-/// build does not know), corrupt.
-Result<Rope> read_rope(const GgufFile& file, std::string_view architecture, std::uint32_t head_dim,
-                       bool interleaved, std::span<const float> factors);
+/// What the file does not say by itself.
+struct RopeRules {
+    std::uint32_t head_dim = 0;
+    std::uint32_t context = 0;  // longest sequence that will be run: longrope has factors for short
+                                // and for long ones
+    bool interleaved = false;
+};
+
+/// frequency i = base^(-2 i / n_rot) / factor_i, divided by what the scaling rule says: "linear" by
+/// one factor; "yarn" by that factor where a channel turns seldom; "longrope" by its own factors.
+/// factor_i: rope_freqs.weight, or 1. Errors: unsupported (a scaling rule this build does not
+/// know), corrupt.
+Result<Rope> read_rope(const GgufFile& file, std::string_view architecture, const RopeRules& rules);
+
+/// The plain rotation of another base, e.g. that of layers with a sliding window.
+Rope plain_rope(const gpu::RopeShape& shape, double base);
 
 }  // namespace kvasir

@@ -93,24 +93,44 @@ Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::u
     return matrix;
 }
 
-Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_view up,
-                                          std::uint32_t ffn_dim, std::uint32_t n_cols) {
+Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const FormatInfo& format,
+                                                 std::span<const std::byte> gate,
+                                                 std::span<const std::byte> up,
+                                                 std::uint32_t n_cols) {
     constexpr std::uint32_t kTile = shared::kRowTile;
     constexpr std::uint32_t kGates = kTile / 2;
+    const std::size_t bytes = std::size_t{n_cols} / format.block_elements * format.block_bytes;
+    const auto ffn_dim = static_cast<std::uint32_t>(gate.size() / bytes);
+    const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
+    auto matrix = uploader_.upload_matrix(format, n_rows, n_cols, [&](std::uint32_t row) {
+        const std::uint32_t index = row / kTile * kGates + row % kGates;
+        const bool is_up = row % kTile >= kGates;
+        return index < ffn_dim ? (is_up ? up : gate).subspan(index * bytes, bytes)
+                               : std::span<const std::byte>();
+    });
+    if (matrix.has_error()) return with_name(name, matrix.error());
+    return matrix;
+}
+
+Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_view up,
+                                          std::uint32_t ffn_dim, std::uint32_t n_cols) {
     KVASIR_TRY(
         const auto tensors,
         find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
-    const std::size_t bytes = row_bytes(*tensors.front(), n_cols);
-    const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
-    auto matrix =
-        uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
-            const std::uint32_t index = row / kTile * kGates + row % kGates;
-            const bool is_up = row % kTile >= kGates;
-            return index < ffn_dim ? tensors[is_up ? 1 : 0]->data.subspan(index * bytes, bytes)
-                                   : std::span<const std::byte>();
-        });
-    if (matrix.has_error()) return with_name(gate, matrix.error());
+    KVASIR_TRY(gpu::Matrix matrix, upload_gate_up(gate, *tensors[0]->format, tensors[0]->data,
+                                                  tensors[1]->data, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
+    return matrix;
+}
+
+Result<gpu::Matrix> TensorLoader::fused_gate_up(std::string_view name, std::uint32_t ffn_dim,
+                                                std::uint32_t n_cols) {
+    KVASIR_TRY(const auto tensors, find_same_format({{std::string(name), 2 * ffn_dim}}, n_cols));
+    const auto all = tensors[0]->data;
+    KVASIR_TRY(gpu::Matrix matrix,
+               upload_gate_up(name, *tensors[0]->format, all.first(all.size() / 2),
+                              all.last(all.size() / 2), n_cols));
+    loaded(*tensors[0]);
     return matrix;
 }
 

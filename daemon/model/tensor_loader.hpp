@@ -32,6 +32,9 @@ public:
     /// 16 rows of gate, 16 rows of up, and so on: see kEpilogueSiluMul.
     Result<gpu::Matrix> gate_up(std::string_view gate, std::string_view up, std::uint32_t ffn_dim,
                                 std::uint32_t n_cols);
+    /// The same from one tensor, (2 ffn_dim, n_cols): all gates, then all ups.
+    Result<gpu::Matrix> fused_gate_up(std::string_view name, std::uint32_t ffn_dim,
+                                      std::uint32_t n_cols);
     Result<gpu::Vector> vector(std::string_view name, std::uint32_t n);
     /// Vectors one after the other.
     Result<gpu::Vector> stacked_vector(const std::vector<Rows>& parts);
@@ -42,6 +45,9 @@ private:
                                    std::span<const std::uint64_t> shape) const;
     Result<std::vector<const TensorInfo*>> find_same_format(const std::vector<Rows>& parts,
                                                             std::uint32_t n_cols) const;
+    Result<gpu::Matrix> upload_gate_up(std::string_view name, const FormatInfo& format,
+                                       std::span<const std::byte> gate,
+                                       std::span<const std::byte> up, std::uint32_t n_cols);
     void loaded(const TensorInfo& tensor);
 
     const GgufFile& file_;

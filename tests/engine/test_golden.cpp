@@ -13,9 +13,10 @@ namespace {
 
 using namespace kvasir::test;
 
-const std::array<std::string, 7> kModels = {"arch/llama", "arch/llama3-rope", "arch/qwen2",
-                                            "quant/F16",  "quant/BF16",       "quant/Q8_0",
-                                            "quant/Q4_0"};
+const std::vector<std::string> kModels = {
+    "arch/llama", "arch/llama3-rope", "arch/llama-linear", "arch/llama-yarn",
+    "arch/qwen2", "arch/qwen3",       "arch/phi3",         "quant/F16",
+    "quant/BF16", "quant/Q8_0",       "quant/Q4_0"};
 constexpr std::array kPlans = {Plan{.chunk = 1}, Plan{.chunk = 7}, Plan{.chunk = 32},
                                Plan{.chunk = 64}, Plan{.chunk = 64, .decode_from = 40}};
 

@@ -1,5 +1,6 @@
 #include "vk_kernels/ops/rope_append_kv.hpp"
 
+#include "config/base/check.hpp"
 #include "spv/rope_append_kv.h"
 
 namespace kvasir::gpu {
@@ -8,27 +9,33 @@ constexpr std::uint32_t kThreads = 64;
 }
 
 Result<RopeAppendKv> RopeAppendKv::create(Device& device, const HeadShape& heads,
-                                          const RopeShape& rope, std::uint32_t open_format) {
+                                          const RopeShape& rope, std::uint32_t open_format,
+                                          bool with_norm) {
     RopeAppendKv op;
     op.heads_ = heads;
     op.rope_ = rope;
+    op.with_norm_ = with_norm;
     KVASIR_TRY(op.kernel_, RopeKernel::create(device, "rope_append_kv", rope_append_kv_spv,
                                               {heads.head_dim, rope.interleaved ? 1U : 0U,
-                                               open_format, kThreads}));
+                                               open_format, with_norm ? 1U : 0U, kThreads}));
     return op;
 }
 
 void RopeAppendKv::record(Recorder& recorder, const Slice& qkv, const Slice& table,
                           const Slice& slots, const Slice& q, const KvLayer& kv,
-                          std::uint32_t n_tokens) const {
+                          std::uint32_t n_tokens, const HeadNorm& norm) const {
+    KVASIR_CHECK(with_norm_ == (norm.weights != nullptr), "rope_append_kv: a norm as created");
     const shared::RopeAppendKvPush push{.n_tokens = n_tokens,
                                         .n_heads = heads_.n_heads,
                                         .n_kv_heads = heads_.n_kv_heads,
-                                        .n_rot = rope_.n_rot};
-    const std::uint32_t n =
-        n_tokens * (heads_.n_heads + 2 * heads_.n_kv_heads) * (heads_.head_dim / 2);
-    kernel_.record(recorder, {qkv, table, slots, q, kv.open}, push,
-                   {.x = (n + kThreads - 1) / kThreads});
+                                        .n_rot = rope_.n_rot,
+                                        .norm_eps = norm.eps};
+    const std::uint32_t n_heads = n_tokens * (heads_.n_heads + 2 * heads_.n_kv_heads);
+    const std::uint32_t n_pairs = n_heads * (heads_.head_dim / 2);
+    // A buffer that is not read is bound to something that is there.
+    const Slice weights = with_norm_ ? norm.weights->slice() : qkv;
+    kernel_.record(recorder, {qkv, table, slots, q, kv.open, weights}, push,
+                   {.x = with_norm_ ? n_heads : (n_pairs + kThreads - 1) / kThreads});
 }
 
 }  // namespace kvasir::gpu

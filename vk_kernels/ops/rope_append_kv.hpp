@@ -4,6 +4,7 @@
 #include "vk_kernels/kernel.hpp"
 #include "vk_kernels/kv_store.hpp"
 #include "vk_kernels/shared/rope_append_kv.h"
+#include "vk_kernels/tensor.hpp"
 
 namespace kvasir::gpu {
 
@@ -18,21 +19,31 @@ struct RopeShape {
     bool interleaved = false;  // pairs (2i, 2i + 1); else (i, i + n_rot / 2)
 };
 
+/// RMSNorm of each query and key head before it is rotated.
+struct HeadNorm {
+    const Vector* weights = nullptr;  // (2, head_dim): of queries, of keys
+    float eps = 0;
+};
+
 class RopeAppendKv {
 public:
+    /// with_norm: record takes a norm.
     static Result<RopeAppendKv> create(Device& device, const HeadShape& heads,
-                                       const RopeShape& rope, std::uint32_t open_format);
+                                       const RopeShape& rope, std::uint32_t open_format,
+                                       bool with_norm = false);
     /// qkv: (n_tokens, (n_heads + 2 n_kv_heads) * head_dim); table: (n_tokens, n_rot / 2, 2) cos
     /// and sin; slots: (n_tokens) uint, open slot * 32 + token in page; q: (n_tokens, n_heads *
     /// head_dim).
     void record(Recorder& recorder, const Slice& qkv, const Slice& table, const Slice& slots,
-                const Slice& q, const KvLayer& kv, std::uint32_t n_tokens) const;
+                const Slice& q, const KvLayer& kv, std::uint32_t n_tokens,
+                const HeadNorm& norm = {}) const;
 
 private:
-    using RopeKernel = Kernel<shared::RopeAppendKvPush, 5, 4>;
+    using RopeKernel = Kernel<shared::RopeAppendKvPush, 6, 5>;
     RopeKernel kernel_;
     HeadShape heads_;
     RopeShape rope_;
+    bool with_norm_ = false;
 };
 
 }  // namespace kvasir::gpu

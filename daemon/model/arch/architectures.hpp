@@ -5,8 +5,9 @@
 
 namespace kvasir {
 
-Architecture llama_architecture();  // llama.cpp
-Architecture qwen2_architecture();  // llama.cpp: the same op order with biases on q, k, v and the
-                                    // other kind of rope pairs
+Architecture llama_architecture();  // llama.cpp; also Mistral (a sliding window)
+Architecture qwen2_architecture();  // llama.cpp: biases on q, k, v; the other kind of rope pairs
+Architecture qwen3_architecture();  // llama.cpp: query and key heads normalized
+Architecture phi3_architecture();   // llama.cpp: q, k, v in one tensor, and gate and up
 
 }  // namespace kvasir

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "daemon/model/arch/architectures.hpp"
+#include "daemon/model/arch/parts.hpp"
 #include "daemon/model/read_metadata.hpp"
 
 namespace kvasir {
@@ -15,6 +16,7 @@ struct LlamaLayer {
     gpu::Vector attn_norm;                // (dim)
     gpu::Matrix qkv;                      // (q_dim + 2 kv_dim, dim)
     std::optional<gpu::Vector> qkv_bias;  // (q_dim + 2 kv_dim)
+    std::optional<gpu::Vector> qk_norm;   // (2, head_dim): of queries, of keys
     gpu::Matrix wo;                       // (dim, q_dim)
     gpu::Vector ffn_norm;                 // (dim)
     gpu::Matrix gate_up;                  // (2 ffn_dim, dim), interleaved
@@ -34,19 +36,32 @@ Result<LlamaLayer> load_layer(TensorLoader& loader, const ModelShape& s, std::ui
     const std::uint32_t kv_dim = s.heads.n_kv_heads * s.heads.head_dim;
     LlamaLayer layer;
     KVASIR_TRY(layer.attn_norm, loader.vector(name("attn_norm.weight"), s.dim));
-    KVASIR_TRY(layer.qkv, loader.stacked({{name("attn_q.weight"), q_dim},
-                                          {name("attn_k.weight"), kv_dim},
-                                          {name("attn_v.weight"), kv_dim}},
-                                         s.dim));
+    if (loader.has(name("attn_qkv.weight"))) {  // phi3
+        KVASIR_TRY(layer.qkv, loader.matrix(name("attn_qkv.weight"), q_dim + 2 * kv_dim, s.dim));
+    } else {
+        KVASIR_TRY(layer.qkv, loader.stacked({{name("attn_q.weight"), q_dim},
+                                              {name("attn_k.weight"), kv_dim},
+                                              {name("attn_v.weight"), kv_dim}},
+                                             s.dim));
+    }
     if (loader.has(name("attn_q.bias"))) {
         KVASIR_TRY(layer.qkv_bias, loader.stacked_vector({{name("attn_q.bias"), q_dim},
                                                           {name("attn_k.bias"), kv_dim},
                                                           {name("attn_v.bias"), kv_dim}}));
     }
+    if (s.has_qk_norm) {
+        KVASIR_TRY(layer.qk_norm,
+                   loader.stacked_vector({{name("attn_q_norm.weight"), s.heads.head_dim},
+                                          {name("attn_k_norm.weight"), s.heads.head_dim}}));
+    }
     KVASIR_TRY(layer.wo, loader.matrix(name("attn_output.weight"), s.dim, q_dim));
     KVASIR_TRY(layer.ffn_norm, loader.vector(name("ffn_norm.weight"), s.dim));
-    KVASIR_TRY(layer.gate_up,
-               loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"), s.ffn_dim, s.dim));
+    if (loader.has(name("ffn_gate.weight"))) {
+        KVASIR_TRY(layer.gate_up, loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"),
+                                                 s.ffn_dim, s.dim));
+    } else {  // phi3: gates, then ups, in one tensor
+        KVASIR_TRY(layer.gate_up, loader.fused_gate_up(name("ffn_up.weight"), s.ffn_dim, s.dim));
+    }
     KVASIR_TRY(layer.down, loader.matrix(name("ffn_down.weight"), s.dim, s.ffn_dim));
     return layer;
 }
@@ -90,7 +105,7 @@ public:
         c.ops.embed.record(rec, weights_.embedding, batch.tokens, c.activations.x.slice(),
                            batch.n_tokens);
         for (std::uint32_t i = 0; i < s_.n_layers; ++i) {
-            record_attention(rec, batch, weights_.layers[i], c.kv.layer(i), c);
+            record_attention(rec, batch, i, c);
             record_feed_forward(rec, batch, weights_.layers[i], c);
         }
         record_logits(rec, batch, c);
@@ -101,9 +116,10 @@ private:
         return weights_.output ? *weights_.output : weights_.embedding;
     }
 
-    void record_attention(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w,
-                          const gpu::KvLayer& kv, const DecoderContext& c) const {
+    void record_attention(gpu::Recorder& rec, const Batch& batch, std::uint32_t layer,
+                          const DecoderContext& c) const {
         const Activations& a = c.activations;
+        const LlamaLayer& w = weights_.layers[layer];
         const std::uint32_t n = batch.n_tokens;
         c.ops.mat_mul.record(rec, {.weights = &w.qkv,
                                    .x = a.x.slice(),
@@ -113,15 +129,8 @@ private:
                                    .norm = &w.attn_norm,
                                    .norm_eps = s_.norm_eps,
                                    .bias = w.qkv_bias ? &*w.qkv_bias : nullptr});
-        c.ops.rope_append_kv.record(rec, a.qkv.slice(), batch.rope, batch.slots, a.q.slice(), kv,
-                                    n);
-        if (batch.n_sealed >
-            0) {  // before attention: later pages' queries of this very step read the sealed page
-            c.ops.seal_page.record(rec, batch.seal_jobs, batch.seal_status, kv, batch.n_sealed,
-                                   batch.sealed_slabs);
-        }
-        c.ops.attention.record(rec, a.q.slice(), kv, batch.attention, a.partials.slice(),
-                               a.attn.slice());
+        record_attend(rec, batch, c, s_, layer,
+                      {.weights = w.qk_norm ? &*w.qk_norm : nullptr, .eps = s_.norm_eps});
         c.ops.mat_mul.record(rec, {.weights = &w.wo,
                                    .x = a.attn.slice(),
                                    .y = a.x.slice(),
@@ -150,19 +159,12 @@ private:
     }
 
     void record_logits(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c) const {
-        const Activations& a = c.activations;
-        const auto n = static_cast<std::uint32_t>(batch.logit_rows.size());
-        if (n == 0) return;
-        const std::uint64_t row_bytes = std::uint64_t{s_.dim} * 4;
-        const bool all = n == batch.n_tokens;
-        for (std::uint32_t i = 0; !all && i < n; ++i) {
-            rec.copy(a.x.slice(batch.logit_rows[i] * row_bytes, row_bytes),
-                     a.out_x.slice(i * row_bytes, row_bytes));
-        }
+        const LogitRows rows = gather_logit_rows(rec, batch, c, s_);
+        if (rows.n == 0) return;
         c.ops.mat_mul.record(rec, {.weights = &output(),
-                                   .x = all ? a.x.slice() : a.out_x.slice(),
-                                   .y = a.logits.slice(),
-                                   .n_tokens = n,
+                                   .x = rows.x,
+                                   .y = c.activations.logits.slice(),
+                                   .n_tokens = rows.n,
                                    .y_stride = s_.n_vocab,
                                    .norm = &weights_.output_norm,
                                    .norm_eps = s_.norm_eps});
@@ -182,12 +184,21 @@ Result<std::unique_ptr<Decoder>> load_llama(TensorLoader& loader, const ModelSha
 
 // GGUF stores llama's queries and keys permuted for neighbouring pairs; the families below keep
 // their halves.
-Result<ModelShape> read_llama_shape(const GgufFile& file, std::string_view architecture) {
-    return read_common_shape(file, architecture, {.rope_interleaved = true});
+Result<ModelShape> read_llama_shape(const GgufFile& file, std::string_view architecture,
+                                    std::uint32_t context) {
+    return read_common_shape(file, architecture, {.context = context, .rope_interleaved = true});
 }
 
-Result<ModelShape> read_qwen2_shape(const GgufFile& file, std::string_view architecture) {
-    return read_common_shape(file, architecture, {.rope_interleaved = false});
+Result<ModelShape> read_halves_shape(const GgufFile& file, std::string_view architecture,
+                                     std::uint32_t context) {
+    return read_common_shape(file, architecture, {.context = context});
+}
+
+Result<ModelShape> read_qwen3_shape(const GgufFile& file, std::string_view architecture,
+                                    std::uint32_t context) {
+    KVASIR_TRY(ModelShape shape, read_halves_shape(file, architecture, context));
+    shape.has_qk_norm = true;
+    return shape;
 }
 
 }  // namespace
@@ -196,7 +207,13 @@ Architecture llama_architecture() {
     return {"llama", read_llama_shape, load_llama};
 }
 Architecture qwen2_architecture() {
-    return {"qwen2", read_qwen2_shape, load_llama};
+    return {"qwen2", read_halves_shape, load_llama};
+}
+Architecture qwen3_architecture() {
+    return {"qwen3", read_qwen3_shape, load_llama};
+}
+Architecture phi3_architecture() {
+    return {"phi3", read_halves_shape, load_llama};
 }
 
 }  // namespace kvasir
