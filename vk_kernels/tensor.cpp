@@ -31,7 +31,8 @@ Result<> Uploader::upload(std::span<const std::byte> bytes, const Buffer& to,
 }
 
 Result<Matrix> Uploader::upload_matrix(const FormatInfo& format, std::uint32_t n_rows,
-                                       std::uint32_t n_cols, const RowBytes& row_bytes) {
+                                       std::uint32_t n_cols, const RowBytes& row_bytes,
+                                       std::uint32_t unit_rows) {
     if (!can_repack(format)) {
         return Error{ErrorCode::unsupported,
                      fmt::format("weight format {}: no kernel reads it", format.name)};
@@ -44,18 +45,20 @@ Result<Matrix> Uploader::upload_matrix(const FormatInfo& format, std::uint32_t n
     Matrix matrix{.format = static_cast<std::uint32_t>(format.id),
                   .n_rows = n_rows,
                   .n_cols = n_cols,
-                  .parts = {}};
+                  .parts = {},
+                  .stack_rows = 0};
     const std::uint64_t tile_bytes =
         4ULL * (shared::weight_code_words(matrix.format, n_cols, shared::kRowTile) +
                 shared::weight_scale_words(matrix.format, n_cols, shared::kRowTile));
-    const std::uint64_t max_tiles = device_.limits().max_binding_bytes / tile_bytes;
-    if (max_tiles == 0) {
+    const std::uint64_t unit_bytes = tile_bytes * (unit_rows / shared::kRowTile);
+    const std::uint64_t max_units = device_.limits().max_binding_bytes / unit_bytes;
+    if (max_units == 0) {
         return Error{ErrorCode::unsupported,
-                     fmt::format("matrix of {} x {}: a tile of {} bytes exceeds a binding", n_rows,
-                                 n_cols, tile_bytes)};
+                     fmt::format("matrix of {} x {}: {} rows of {} bytes exceed a binding", n_rows,
+                                 n_cols, unit_rows, unit_bytes)};
     }
     const auto part_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-        max_tiles * shared::kRowTile,
+        max_units * unit_rows,
         (n_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile));
     std::vector<std::uint32_t> codes;
     std::vector<std::uint32_t> scales;

@@ -25,7 +25,12 @@ struct Matrix {
     std::uint32_t format = 0;  // quant_format.h
     std::uint32_t n_rows = 0;
     std::uint32_t n_cols = 0;
-    std::vector<Part> parts;
+    std::vector<Part> parts;       // of a stack: whole matrices each
+    std::uint32_t stack_rows = 0;  // of one matrix of a stack, each padded to whole row tiles
+
+    std::uint32_t stack_stride() const {
+        return (stack_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile;
+    }
 };
 
 /// (n) f32
@@ -41,9 +46,10 @@ public:
     static Result<Uploader> create(Device& device, Recorder& recorder);
 
     /// Errors: exhausted (device memory), unsupported (a format or a width that kernels cannot
-    /// read, the message says which).
+    /// read, the message says which). unit_rows: rows that no split separates, whole row tiles.
     Result<Matrix> upload_matrix(const FormatInfo& format, std::uint32_t n_rows,
-                                 std::uint32_t n_cols, const RowBytes& row_bytes);
+                                 std::uint32_t n_cols, const RowBytes& row_bytes,
+                                 std::uint32_t unit_rows = shared::kRowTile);
     Result<Vector> upload_vector(std::span<const float> values);
 
 private:

@@ -32,7 +32,7 @@ Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& 
     std::uint64_t rope_words = 0;
     for (const Rope& rope : ropes) rope_words += rope.shape.n_rot;
     const std::uint64_t words =
-        std::uint64_t{limits.max_tokens} * (2 + rope_words + shared::kAttentionTileWords + 2) +
+        std::uint64_t{limits.max_tokens} * (3 + rope_words + shared::kAttentionTileWords + 2) +
         std::uint64_t{limits.max_sequences} * limits.max_pages + 2 * n_seals;
     KVASIR_TRY(writer.upload_, gpu::Buffer::create(device, words * 4 + 16 * writer.alignment_,
                                                    gpu::BufferDomain::upload));
@@ -54,6 +54,7 @@ std::span<T> BatchWriter::section(gpu::Slice& slice, std::size_t n) {
 
 void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
     const auto tokens = section<std::uint32_t>(batch_.tokens, batch_.n_tokens);
+    const auto positions = section<std::uint32_t>(batch_.positions, batch_.n_tokens);
     const auto slots = section<std::uint32_t>(batch_.slots, batch_.n_tokens);
     std::uint32_t row = 0;
     for (const SequenceStep& step : steps) {
@@ -61,6 +62,7 @@ void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
         for (std::size_t i = 0; i < step.tokens.size(); ++i, ++row) {
             const std::uint32_t position = step.first_position + static_cast<std::uint32_t>(i);
             tokens[row] = step.tokens[i];
+            positions[row] = position;
             slots[row] = step.open_slots[position / kPage - step.first_position / kPage] * kPage +
                          position % kPage;
         }
@@ -110,11 +112,10 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
                 .n_sealed = page,
                 .open_slot = step.open_slots[page - step.first_position / kPage],
                 .first_token = position % kPage};
-            const std::uint32_t splits = page / shared::kSplitPages + 1;
-            most_splits = std::max(most_splits, splits);
+            most_splits = std::max(most_splits, page / shared::kSplitPages + 1);
             for (std::uint32_t i = 0; i < n; ++i, ++row) {
                 merge[2 * row] = row;
-                merge[2 * row + 1] = splits;
+                merge[2 * row + 1] = position + i;
             }
             position += n;
         }

@@ -30,6 +30,7 @@ struct SequenceStep {
 struct Batch {
     std::uint32_t n_tokens = 0;
     gpu::Slice tokens;              // (n_tokens) uint
+    gpu::Slice positions;           // (n_tokens) uint
     gpu::Slice slots;               // (n_tokens) uint
     std::vector<gpu::Slice> ropes;  // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
     gpu::Attention::Work attention;

@@ -9,13 +9,18 @@ Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& 
     KVASIR_TRY(gpu::RopeAppendKv rope,
                gpu::RopeAppendKv::create(device, shape.heads, shape.rope_shape(), open_format,
                                          shape.has_qk_norm));
+    KVASIR_TRY(gpu::AddNorm add_norm, gpu::AddNorm::create(device));
+    KVASIR_TRY(gpu::Experts experts, gpu::Experts::create(device, shape.experts));
     return std::unique_ptr<Ops>(new Ops{
         .embed = gpu::Embed(device),
         .mat_mul = gpu::MatMul(device),
         .rope_append_kv = std::move(rope),
         .seal_page =
             gpu::SealPage(device, shape.heads.n_kv_heads, shape.heads.head_dim, open_format),
-        .attention = gpu::Attention(device, shape.heads, open_format, shape.score_scale)});
+        .attention =
+            gpu::Attention(device, shape.heads, open_format, shape.score_scale, shape.score_cap),
+        .add_norm = std::move(add_norm),
+        .experts = std::move(experts)});
 }
 
 Result<Activations> Activations::create(gpu::Device& device, const ModelShape& shape,
@@ -32,13 +37,24 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
         device.limits().is_cpu
             ? 16
             : std::max<std::uint64_t>(16, attention.partial_bytes(limits.max_tokens, most_splits));
+    const gpu::ExpertShape& e = shape.experts;
+    const std::uint64_t n_branches = n * std::max(1U, e.n_used);
+    const auto create = [&](std::uint64_t n_elements) {
+        return Buffer::create(device, std::max<std::uint64_t>(n_elements, 4) * 4,
+                              BufferDomain::device);
+    };
     Activations a;
-    KVASIR_TRY(a.x, Buffer::create(device, n * shape.dim * 4, BufferDomain::device));
-    KVASIR_TRY(a.qkv, Buffer::create(device, n * qkv_dim * 4, BufferDomain::device));
-    KVASIR_TRY(a.q, Buffer::create(device, n * q_dim * 4, BufferDomain::device));
-    KVASIR_TRY(a.attn, Buffer::create(device, n * q_dim * 4, BufferDomain::device));
+    KVASIR_TRY(a.x, create(n * shape.dim));
+    KVASIR_TRY(a.qkv, create(n * qkv_dim));
+    KVASIR_TRY(a.q, create(n * q_dim));
+    KVASIR_TRY(a.attn, create(n * q_dim));
     KVASIR_TRY(a.partials, Buffer::create(device, partials, BufferDomain::device));
-    KVASIR_TRY(a.hidden, Buffer::create(device, n * shape.ffn_dim * 4, BufferDomain::device));
+    KVASIR_TRY(a.hidden, create(std::max(n * shape.ffn_dim, n * e.n_used * e.ffn_dim)));
+    KVASIR_TRY(a.branch, create(n_branches * shape.dim));
+    KVASIR_TRY(a.router, create(n * e.n_experts));
+    KVASIR_TRY(a.chosen, create(n * e.n_used));
+    KVASIR_TRY(a.shares, create(n * e.n_used));
+    KVASIR_TRY(a.routes, create(gpu::Experts::route_words(e, n)));
     KVASIR_TRY(a.out_x, Buffer::create(device, std::uint64_t{limits.max_logit_rows} * shape.dim * 4,
                                        BufferDomain::device));
     KVASIR_TRY(a.logits,

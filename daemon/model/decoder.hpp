@@ -12,8 +12,10 @@
 #include "daemon/model/rope.hpp"
 #include "daemon/model/tensor_loader.hpp"
 #include "vk_kernels/kv_store.hpp"
+#include "vk_kernels/ops/add_norm.hpp"
 #include "vk_kernels/ops/attention.hpp"
 #include "vk_kernels/ops/embed.hpp"
+#include "vk_kernels/ops/experts.hpp"
 #include "vk_kernels/ops/mat_mul.hpp"
 #include "vk_kernels/ops/rope_append_kv.hpp"
 #include "vk_kernels/ops/seal_page.hpp"
@@ -37,11 +39,14 @@ struct ModelShape {
     std::uint32_t context_length = 0;
     float norm_eps = 0;
     float embedding_scale = 1;
-    float score_scale = 0;         // of query times key
-    float score_cap = 0;           // soft bound of scaled scores; 0: none
-    float logit_cap = 0;           // soft bound of logits; 0: none
-    bool has_qk_norm = false;      // queries and keys are normalized head by head
-    bool is_parallel = false;      // attention and feed-forward read the same residual stream
+    float score_scale = 0;                                  // of query times key
+    float score_cap = 0;                                    // soft bound of scaled scores; 0: none
+    float logit_cap = 0;                                    // soft bound of logits; 0: none
+    std::uint32_t ffn_epilogue = shared::kEpilogueSiluMul;  // mat_mul.h: the activation
+    bool has_qk_norm = false;       // queries and keys are normalized head by head
+    bool has_branch_norms = false;  // what a half adds to the residual stream is normalized
+    bool is_parallel = false;       // attention and feed-forward read the same residual stream
+    gpu::ExpertShape experts;
     std::vector<Rope> ropes;       // all of one shape; n_rot 0: learned positions instead
     std::vector<LayerSpan> spans;  // (n_layers)
 
@@ -55,6 +60,8 @@ struct Ops {
     gpu::RopeAppendKv rope_append_kv;
     gpu::SealPage seal_page;
     gpu::Attention attention;
+    gpu::AddNorm add_norm;
+    gpu::Experts experts;
 
     static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape,
                                                std::uint32_t open_format);
@@ -67,7 +74,12 @@ struct Activations {
     gpu::Buffer q;         // (max_tokens, n_heads * head_dim)
     gpu::Buffer attn;      // (max_tokens, n_heads * head_dim)
     gpu::Buffer partials;  // attention splits computed apart
-    gpu::Buffer hidden;    // (max_tokens, ffn_dim)
+    gpu::Buffer hidden;    // (max_tokens, ffn_dim), or one row an expert a token takes
+    gpu::Buffer branch;    // (max_tokens, dim), or as hidden: where it is not added at once
+    gpu::Buffer router;    // (max_tokens, n_experts)
+    gpu::Buffer chosen;    // (max_tokens, n_used) experts
+    gpu::Buffer shares;    // (max_tokens, n_used) their weights
+    gpu::Buffer routes;    // shared/experts.h
     gpu::Buffer out_x;     // (max_logit_rows, dim) rows whose logits are wanted
     gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
 

@@ -66,11 +66,14 @@ Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape&
         64;  // of the kernels that take a thread an element, or for several
     const std::uint64_t qkv_dim =
         std::uint64_t{shape.heads.n_heads + 2 * shape.heads.n_kv_heads} * shape.heads.head_dim;
-    const std::uint64_t widest = std::max<std::uint64_t>({shape.dim, shape.ffn_dim, qkv_dim});
-    const std::uint64_t most_tokens =
-        std::min({device.max_binding_bytes / (4 * widest),
-                  kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim),
-                  kMostWorkgroups / (qkv_dim / shape.heads.head_dim)});
+    const std::uint64_t n_used = std::max(1U, shape.experts.n_used);
+    const std::uint64_t widest =
+        std::max<std::uint64_t>({n_used * shape.dim, shape.ffn_dim, n_used * shape.experts.ffn_dim,
+                                 qkv_dim, shape.experts.n_experts});
+    const std::uint64_t most_tokens = std::min(
+        {device.max_binding_bytes / (4 * widest),
+         kMostWorkgroups * kThreads / std::max<std::uint64_t>(qkv_dim, shape.dim),
+         kMostWorkgroups / (qkv_dim / shape.heads.head_dim), kMostWorkgroups / (2 * n_used)});
     const std::uint64_t most_rows = device.max_binding_bytes / (4ULL * shape.n_vocab);
     BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(
                            std::min<std::uint64_t>(options.step_tokens, most_tokens)),
@@ -199,9 +202,11 @@ Result<> Model::create_kv(const ModelOptions& options, std::uint32_t step_tokens
 }
 
 Result<> Model::prepare_kv_ops() {
-    for (const gpu::KvFormats& formats : kv_->shape().layers) {
+    for (std::size_t i = 0; i < shape_.n_layers; ++i) {
+        const gpu::KvFormats& formats = kv_->shape().layers[i];
         KVASIR_TRY_VOID(ops_->seal_page.prepare(formats));
-        KVASIR_TRY_VOID(ops_->attention.prepare(formats, kv_->n_slabs()));
+        KVASIR_TRY_VOID(
+            ops_->attention.prepare(formats, kv_->n_slabs(), shape_.spans[i].window > 0));
     }
     return {};
 }

@@ -31,12 +31,39 @@ Result<> check_bounds(std::span<const Bound> bounds) {
     return {};
 }
 
+Result<gpu::ExpertShape> read_experts(const GgufFile& file, std::string_view architecture,
+                                      const ModelShape& s, const ShapeRules& rules) {
+    const auto key = [&](std::string_view name) {
+        return fmt::format("{}.{}", architecture, name);
+    };
+    KVASIR_TRY(const auto n_experts, file.find_u32(key("expert_count")));
+    if (n_experts.value_or(0) == 0) return gpu::ExpertShape{};
+    if (!rules.may_have_experts) {
+        return Error{ErrorCode::unsupported,
+                     fmt::format("{}: {} experts, expected none: mixtures of this family are not "
+                                 "supported",
+                                 key("expert_count"), *n_experts)};
+    }
+    KVASIR_TRY(const std::uint32_t n_used, file.get_u32(key("expert_used_count")));
+    KVASIR_TRY(const auto ffn_dim, file.find_u32(key("expert_feed_forward_length")));
+    const gpu::ExpertShape experts{
+        .n_experts = *n_experts, .n_used = n_used, .ffn_dim = ffn_dim.value_or(s.ffn_dim)};
+    const std::array bounds = {
+        Bound{key("expert_count"), experts.n_experts, shared::kMaxExperts},
+        Bound{key("expert_used_count"), experts.n_used, std::min(experts.n_experts, 64U)},
+        Bound{key("expert_feed_forward_length"), experts.ffn_dim, 1U << 19U}};
+    KVASIR_TRY_VOID(check_bounds(bounds));
+    return experts;
+}
+
 /// (n_layers) alike: the window of `attention.sliding_window`, or none.
 Result<std::vector<LayerSpan>> read_spans(const GgufFile& file, std::string_view architecture,
                                           const ModelShape& s) {
     KVASIR_TRY(const auto window,
                file.find_u32(fmt::format("{}.attention.sliding_window", architecture)));
-    return std::vector<LayerSpan>(s.n_layers, LayerSpan{.window = window.value_or(0)});
+    const bool is_short = window.value_or(0) < s.context_length;  // the window hides something
+    return std::vector<LayerSpan>(s.n_layers,
+                                  LayerSpan{.window = is_short ? window.value_or(0) : 0});
 }
 
 Result<std::vector<Rope>> read_ropes(const GgufFile& file, std::string_view architecture,
@@ -95,12 +122,7 @@ Result<ModelShape> read_common_shape(const GgufFile& file, std::string_view arch
         return Error{ErrorCode::corrupt, fmt::format("{}: {}, expected a small positive number",
                                                      key(rules.norm_eps), s.norm_eps)};
     }
-    KVASIR_TRY(const auto n_experts, file.find_u32(key("expert_count")));
-    if (n_experts.value_or(0) > 0) {
-        return Error{ErrorCode::unsupported,
-                     fmt::format("{}: {} experts, mixtures are not supported", key("expert_count"),
-                                 *n_experts)};
-    }
+    KVASIR_TRY(s.experts, read_experts(file, architecture, s, rules));
     const TensorInfo* embedding = file.find_tensor("token_embd.weight");
     if (embedding == nullptr)
         return Error{ErrorCode::corrupt,

@@ -14,6 +14,7 @@ struct ShapeRules {
     bool has_rope = true;           // false: learned positions
     bool rope_interleaved = false;  // GGUF stores some families' queries and keys permuted
     std::string_view norm_eps = "attention.layer_norm_rms_epsilon";
+    bool may_have_experts = false;
 };
 
 /// The keys that decoder-only families share. A sliding window is every layer's. Errors: corrupt

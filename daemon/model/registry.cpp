@@ -8,10 +8,10 @@ namespace kvasir {
 
 std::span<const Architecture> all_architectures() {
     static const std::array kArchitectures = {
-        llama_architecture(),
-        qwen2_architecture(),
-        qwen3_architecture(),
-        phi3_architecture(),
+        llama_architecture(),      qwen2_architecture(),   qwen3_architecture(),
+        qwen3moe_architecture(),   phi3_architecture(),    gpt2_architecture(),
+        starcoder2_architecture(), gptneox_architecture(), gemma_architecture(),
+        gemma2_architecture(),     gemma3_architecture(),
     };
     return kArchitectures;
 }

@@ -56,11 +56,12 @@ Result<gpu::Matrix> TensorLoader::matrix(std::string_view name, std::uint32_t n_
 }
 
 Result<std::vector<const TensorInfo*>> TensorLoader::find_same_format(
-    const std::vector<Rows>& parts, std::uint32_t n_cols) const {
+    const std::vector<Rows>& parts, std::uint32_t n_cols, std::uint32_t n_experts) const {
     std::vector<const TensorInfo*> tensors;
     for (const Rows& part : parts) {
+        const std::array<std::uint64_t, 3> stack{n_experts, part.n_rows, n_cols};
         KVASIR_TRY(const TensorInfo* tensor,
-                   find(part.name, std::array<std::uint64_t, 2>{part.n_rows, n_cols}));
+                   find(part.name, std::span(stack).subspan(n_experts == 0 ? 1 : 0)));
         if (!tensors.empty() && tensor->format != tensors.front()->format) {
             return Error{
                 ErrorCode::unsupported,
@@ -93,22 +94,28 @@ Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::u
     return matrix;
 }
 
+/// gate, up: n_experts matrices (ffn_dim, n_cols) each.
 Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const FormatInfo& format,
                                                  std::span<const std::byte> gate,
                                                  std::span<const std::byte> up,
+                                                 std::uint32_t n_experts, std::uint32_t ffn_dim,
                                                  std::uint32_t n_cols) {
     constexpr std::uint32_t kTile = shared::kRowTile;
     constexpr std::uint32_t kGates = kTile / 2;
     const std::size_t bytes = std::size_t{n_cols} / format.block_elements * format.block_bytes;
-    const auto ffn_dim = static_cast<std::uint32_t>(gate.size() / bytes);
     const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
-    auto matrix = uploader_.upload_matrix(format, n_rows, n_cols, [&](std::uint32_t row) {
+    const auto row_of = [&](std::uint32_t row) {
+        const std::uint32_t expert = row / n_rows;
+        row %= n_rows;
         const std::uint32_t index = row / kTile * kGates + row % kGates;
+        if (index >= ffn_dim) return std::span<const std::byte>();
         const bool is_up = row % kTile >= kGates;
-        return index < ffn_dim ? (is_up ? up : gate).subspan(index * bytes, bytes)
-                               : std::span<const std::byte>();
-    });
+        return (is_up ? up : gate).subspan((std::size_t{expert} * ffn_dim + index) * bytes, bytes);
+    };
+    auto matrix = uploader_.upload_matrix(format, n_experts * n_rows, n_cols, row_of,
+                                          n_experts == 1 ? kTile : n_rows);
     if (matrix.has_error()) return with_name(name, matrix.error());
+    matrix->stack_rows = n_rows;
     return matrix;
 }
 
@@ -118,7 +125,7 @@ Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_vie
         const auto tensors,
         find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
     KVASIR_TRY(gpu::Matrix matrix, upload_gate_up(gate, *tensors[0]->format, tensors[0]->data,
-                                                  tensors[1]->data, n_cols));
+                                                  tensors[1]->data, 1, ffn_dim, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
@@ -129,8 +136,41 @@ Result<gpu::Matrix> TensorLoader::fused_gate_up(std::string_view name, std::uint
     const auto all = tensors[0]->data;
     KVASIR_TRY(gpu::Matrix matrix,
                upload_gate_up(name, *tensors[0]->format, all.first(all.size() / 2),
-                              all.last(all.size() / 2), n_cols));
+                              all.last(all.size() / 2), 1, ffn_dim, n_cols));
     loaded(*tensors[0]);
+    return matrix;
+}
+
+Result<gpu::Matrix> TensorLoader::expert_gate_up(std::string_view gate, std::string_view up,
+                                                 std::uint32_t n_experts, std::uint32_t ffn_dim,
+                                                 std::uint32_t n_cols) {
+    KVASIR_TRY(const auto tensors,
+               find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols,
+                                n_experts));
+    KVASIR_TRY(gpu::Matrix matrix, upload_gate_up(gate, *tensors[0]->format, tensors[0]->data,
+                                                  tensors[1]->data, n_experts, ffn_dim, n_cols));
+    for (const TensorInfo* tensor : tensors) loaded(*tensor);
+    return matrix;
+}
+
+Result<gpu::Matrix> TensorLoader::expert_matrices(std::string_view name, std::uint32_t n_experts,
+                                                  std::uint32_t n_rows, std::uint32_t n_cols) {
+    KVASIR_TRY(const auto tensors,
+               find_same_format({{std::string(name), n_rows}}, n_cols, n_experts));
+    const TensorInfo& tensor = *tensors[0];
+    const std::size_t bytes = row_bytes(tensor, n_cols);
+    const std::uint32_t stride =
+        (n_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile;
+    const auto row_of = [&](std::uint32_t row) {
+        const std::size_t at = std::size_t{row / stride} * n_rows + row % stride;
+        return row % stride < n_rows ? tensor.data.subspan(at * bytes, bytes)
+                                     : std::span<const std::byte>();
+    };
+    auto matrix =
+        uploader_.upload_matrix(*tensor.format, n_experts * stride, n_cols, row_of, stride);
+    if (matrix.has_error()) return with_name(name, matrix.error());
+    matrix->stack_rows = n_rows;
+    loaded(tensor);
     return matrix;
 }
 
@@ -150,6 +190,13 @@ Result<std::vector<float>> TensorLoader::host_vector(std::string_view name, std:
 
 Result<gpu::Vector> TensorLoader::vector(std::string_view name, std::uint32_t n) {
     return stacked_vector({{std::string(name), n}});
+}
+
+Result<std::optional<gpu::Vector>> TensorLoader::optional_vector(std::string_view name,
+                                                                 std::uint32_t n) {
+    if (!has(name)) return std::optional<gpu::Vector>();
+    KVASIR_TRY(gpu::Vector found, vector(name, n));
+    return std::optional<gpu::Vector>(std::move(found));
 }
 
 Result<gpu::Vector> TensorLoader::stacked_vector(const std::vector<Rows>& parts) {

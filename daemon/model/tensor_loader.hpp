@@ -35,7 +35,16 @@ public:
     /// The same from one tensor, (2 ffn_dim, n_cols): all gates, then all ups.
     Result<gpu::Matrix> fused_gate_up(std::string_view name, std::uint32_t ffn_dim,
                                       std::uint32_t n_cols);
+    /// A tensor of one matrix an expert, (n_experts, n_rows, n_cols).
+    Result<gpu::Matrix> expert_matrices(std::string_view name, std::uint32_t n_experts,
+                                        std::uint32_t n_rows, std::uint32_t n_cols);
+    /// As gate_up, of each expert.
+    Result<gpu::Matrix> expert_gate_up(std::string_view gate, std::string_view up,
+                                       std::uint32_t n_experts, std::uint32_t ffn_dim,
+                                       std::uint32_t n_cols);
     Result<gpu::Vector> vector(std::string_view name, std::uint32_t n);
+    /// nullopt where the file has none.
+    Result<std::optional<gpu::Vector>> optional_vector(std::string_view name, std::uint32_t n);
     /// Vectors one after the other.
     Result<gpu::Vector> stacked_vector(const std::vector<Rows>& parts);
     Result<std::vector<float>> host_vector(std::string_view name, std::uint32_t n);
@@ -44,10 +53,12 @@ private:
     Result<const TensorInfo*> find(std::string_view name,
                                    std::span<const std::uint64_t> shape) const;
     Result<std::vector<const TensorInfo*>> find_same_format(const std::vector<Rows>& parts,
-                                                            std::uint32_t n_cols) const;
+                                                            std::uint32_t n_cols,
+                                                            std::uint32_t n_experts = 0) const;
     Result<gpu::Matrix> upload_gate_up(std::string_view name, const FormatInfo& format,
                                        std::span<const std::byte> gate,
-                                       std::span<const std::byte> up, std::uint32_t n_cols);
+                                       std::span<const std::byte> up, std::uint32_t n_experts,
+                                       std::uint32_t ffn_dim, std::uint32_t n_cols);
     void loaded(const TensorInfo& tensor);
 
     const GgufFile& file_;

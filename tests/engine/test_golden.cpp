@@ -14,9 +14,10 @@ namespace {
 using namespace kvasir::test;
 
 const std::vector<std::string> kModels = {
-    "arch/llama", "arch/llama3-rope", "arch/llama-linear", "arch/llama-yarn",
-    "arch/qwen2", "arch/qwen3",       "arch/phi3",         "quant/F16",
-    "quant/BF16", "quant/Q8_0",       "quant/Q4_0"};
+    "arch/llama",   "arch/llama3-rope", "arch/llama-linear", "arch/llama-yarn", "arch/mistral-swa",
+    "arch/mixtral", "arch/qwen2",       "arch/qwen3",        "arch/qwen3moe",   "arch/phi3",
+    "arch/gpt2",    "arch/gptneox",     "arch/starcoder2",   "arch/gemma",      "arch/gemma2",
+    "arch/gemma3",  "quant/F16",        "quant/BF16",        "quant/Q8_0",      "quant/Q4_0"};
 constexpr std::array kPlans = {Plan{.chunk = 1}, Plan{.chunk = 7}, Plan{.chunk = 32},
                                Plan{.chunk = 64}, Plan{.chunk = 64, .decode_from = 40}};
 

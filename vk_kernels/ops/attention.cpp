@@ -17,8 +17,12 @@ constexpr std::uint32_t kMaxRows = 4;  // query rows a workgroup keeps in regist
 }  // namespace
 
 Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_format,
-                     float score_scale)
-    : device_(&device), heads_(heads), open_format_(open_format), score_scale_(score_scale) {
+                     float score_scale, float score_cap)
+    : device_(&device),
+      heads_(heads),
+      open_format_(open_format),
+      score_scale_(score_scale),
+      score_cap_(score_cap) {
     const DeviceLimits& limits = device.limits();
     shuffle_ =
         limits.has_fixed_subgroup &&
@@ -28,8 +32,8 @@ Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_
     tile_tokens_ = kMaxRows / heads_per_group_;
 }
 
-Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
-    const std::tuple key(formats.keys, formats.values, n_slabs);
+Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs, bool has_window) {
+    const std::tuple key(formats.keys, formats.values, n_slabs, has_window);
     if (kernels_.contains(key)) return {};
     // The kinds of builds differ in how lanes exchange values and read memory, not in arithmetic.
     std::span<const std::uint32_t> spirv = attention_paged_spv;
@@ -42,10 +46,11 @@ Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs) {
         spirv = attention_paged_shuffle_spv;
     }
     const auto create = [&](std::uint32_t tokens) {
-        return AttentionKernel::create(*device_, "attention_paged", spirv,
-                                       {lanes_, heads_.head_dim, heads_per_group_, tokens,
-                                        formats.keys, formats.values, open_format_, n_slabs},
-                                       texels);
+        return AttentionKernel::create(
+            *device_, "attention_paged", spirv,
+            {lanes_, heads_.head_dim, heads_per_group_, tokens, formats.keys, formats.values,
+             open_format_, n_slabs, score_cap_ > 0 ? 1U : 0U, has_window ? 1U : 0U},
+            texels);
     };
     Variants variants;
     KVASIR_TRY(variants.single, create(1));
@@ -69,8 +74,8 @@ std::uint32_t Attention::splits_apart(std::uint32_t n_tiles, std::uint32_t most_
 }
 
 void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
-                       const Slice& partials, const Slice& out) const {
-    const auto found = kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs});
+                       const Slice& partials, const Slice& out, std::uint32_t window) const {
+    const auto found = kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs, window > 0});
     KVASIR_CHECK(found != kernels_.end(),
                  "attention: formats are prepared before they are recorded");
     const AttentionKernel& kernel = work.single_tokens ? found->second.single : found->second.many;
@@ -80,7 +85,9 @@ void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, co
                                      .n_kv_heads = heads_.n_kv_heads,
                                      .pages_per_slab = kv.pages_per_slab,
                                      .max_splits = work.max_splits,
-                                     .score_scale = score_scale_};
+                                     .score_scale = score_scale_,
+                                     .score_cap = score_cap_,
+                                     .window = window};
     kernel.record(
         recorder,
         {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0], kv.slabs[1], kv.slabs[2],
@@ -88,8 +95,10 @@ void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, co
         push,
         {.x = work.n_tiles, .y = heads_.n_kv_heads * chunks, .z = std::max(work.max_splits, 1U)});
     if (work.max_splits == 0) return;
-    const shared::AttentionMergePush merge{
-        .n_rows = work.n_rows, .n_heads = heads_.n_heads, .max_splits = work.max_splits};
+    const shared::AttentionMergePush merge{.n_rows = work.n_rows,
+                                           .n_heads = heads_.n_heads,
+                                           .max_splits = work.max_splits,
+                                           .window = window};
     const std::uint32_t n = work.n_rows * heads_.n_heads * heads_.head_dim;
     merge_.record(recorder, {work.merge_rows, partials, out}, merge,
                   {.x = (n + kMergeThreads - 1) / kMergeThreads});

@@ -21,24 +21,27 @@ public:
         Slice table;                // page ids
         std::uint32_t max_splits =
             0;             // 0: workgroups walk all splits; else the most splits of any tile
-        Slice merge_rows;  // (n_rows, 2) uint: row, splits; with max_splits
+        Slice merge_rows;  // (n_rows, 2) uint: row, position; with max_splits
         std::uint32_t n_rows = 0;
     };
 
-    Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale);
-    Result<> prepare(const KvFormats& formats, std::uint32_t n_slabs);
+    /// score_cap: soft bound of scaled scores; 0: none.
+    Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale,
+              float score_cap = 0);
+    Result<> prepare(const KvFormats& formats, std::uint32_t n_slabs, bool has_window = false);
     /// Most tokens a tile may have; tiles of more than one token must not cross a page border.
     std::uint32_t tile_tokens() const { return tile_tokens_; }
     /// Bytes of partials that n_rows rows with max_splits splits need.
     std::uint64_t partial_bytes(std::uint32_t n_rows, std::uint32_t max_splits) const;
     /// Whether splits are better computed apart: a GPU that would have idle cores otherwise.
     std::uint32_t splits_apart(std::uint32_t n_tiles, std::uint32_t most_splits) const;
-    /// q, out: (n_rows, n_heads * head_dim) f32. REQUIRES: prepare of the layer's formats.
+    /// q, out: (n_rows, n_heads * head_dim) f32. window: tokens a query sees, its own included; 0:
+    /// all. REQUIRES: prepare of the layer's formats, with a window or without.
     void record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
-                const Slice& partials, const Slice& out) const;
+                const Slice& partials, const Slice& out, std::uint32_t window = 0) const;
 
 private:
-    using AttentionKernel = Kernel<shared::AttentionPush, 10, 8>;
+    using AttentionKernel = Kernel<shared::AttentionPush, 10, 10>;
     using MergeKernel = Kernel<shared::AttentionMergePush, 3, 2>;
     struct Variants {
         AttentionKernel single;  // one token a tile
@@ -49,11 +52,12 @@ private:
     HeadShape heads_;
     std::uint32_t open_format_;
     float score_scale_;
+    float score_cap_;
     std::uint32_t lanes_ = 32;
     bool shuffle_ = false;
     std::uint32_t heads_per_group_ = 1;
     std::uint32_t tile_tokens_ = 1;
-    std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, Variants> kernels_;
+    std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, bool>, Variants> kernels_;
     MergeKernel merge_;
 };
 

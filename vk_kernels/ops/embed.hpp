@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <utility>
 
 #include "vk_kernels/kernel.hpp"
 #include "vk_kernels/shared/embed.h"
@@ -12,15 +13,17 @@ namespace kvasir::gpu {
 class Embed {
 public:
     explicit Embed(Device& device) : device_(&device) {}
-    Result<> prepare(std::uint32_t format);
-    /// tokens: (n_tokens) uint, each below table.n_rows. y: (n_tokens, n_cols) f32.
+    enum class Mode { store, add };  // add: to what y holds
+    Result<> prepare(std::uint32_t format, Mode mode = Mode::store);
+    /// tokens: (n_tokens) uint, each below table.n_rows. y: (n_tokens, n_cols) f32. REQUIRES:
+    /// prepare of the table's format and mode.
     void record(Recorder& recorder, const Matrix& table, const Slice& tokens, const Slice& y,
-                std::uint32_t n_tokens) const;
+                std::uint32_t n_tokens, float scale = 1, Mode mode = Mode::store) const;
 
 private:
-    using EmbedKernel = Kernel<shared::EmbedPush, 3, 2>;
+    using EmbedKernel = Kernel<shared::EmbedPush, 3, 3>;
     Device* device_;
-    std::map<std::uint32_t, EmbedKernel> kernels_;  // by format
+    std::map<std::pair<std::uint32_t, Mode>, EmbedKernel> kernels_;  // by format
 };
 
 }  // namespace kvasir::gpu

@@ -21,7 +21,7 @@ bool is_cpu_tile(const DeviceLimits& limits) {
 /// lanes take different segments of K, so that a mat-vec has enough of them. Same bits either way.
 TileShape tile_shape(const DeviceLimits& limits, const MatMulKind& kind) {
     if (is_cpu_tile(limits)) return {8, 1, 4};
-    return kind.epilogue == shared::kEpilogueSiluMul ? TileShape{16, 8, 2} : TileShape{32, 4, 1};
+    return shared::epilogue_pairs_rows(kind.epilogue) ? TileShape{16, 8, 2} : TileShape{32, 4, 1};
 }
 
 }  // namespace
@@ -37,44 +37,65 @@ Result<> MatMul::prepare(const MatMulKind& kind) {
         1U << shared::kMatMulWeights | 1U << shared::kMatMulX | 1U << shared::kMatMulNorm;
     std::array<MatMulKernel, kTokenTiles.size()> kernels;
     for (std::size_t i = 0; i < kTokenTiles.size(); ++i) {
-        KVASIR_TRY(kernels[i],
-                   MatMulKernel::create(*device_, "mat_mul", spirv,
-                                        {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows,
-                                         kTokenTiles[i], kind.epilogue, kind.norm ? 1U : 0U,
-                                         kind.bias ? 1U : 0U, shape.row_lanes * shape.seg_lanes},
-                                        {.quads = on_cpu ? kTexels : 0U}));
+        KVASIR_TRY(kernels[i], MatMulKernel::create(
+                                   *device_, "mat_mul", spirv,
+                                   {kind.format, shape.row_lanes, shape.seg_lanes, shape.rows,
+                                    kTokenTiles[i], kind.epilogue, kind.norm, kind.bias ? 1U : 0U,
+                                    kind.routed ? 1U : 0U, shape.row_lanes * shape.seg_lanes},
+                                   {.quads = on_cpu ? kTexels : 0U}));
     }
     kernels_.emplace(kind, std::move(kernels));
     return {};
 }
 
+MatMulKind MatMul::kind_of(const Args& args) {
+    return {.format = args.weights->format,
+            .epilogue = args.epilogue,
+            .norm = args.norm != nullptr ? args.norm_kind : shared::kNormNone,
+            .bias = args.bias != nullptr,
+            .routed = args.routes != nullptr};
+}
+
 void MatMul::record(Recorder& recorder, const Args& args) const {
     const Matrix& w = *args.weights;
-    const auto found =
-        kernels_.find({w.format, args.epilogue, args.norm != nullptr, args.bias != nullptr});
+    const auto found = kernels_.find(kind_of(args));
     KVASIR_CHECK(found != kernels_.end(), "mat_mul: a kind is prepared before it is recorded");
+    const std::uint32_t wanted = args.routes != nullptr ? args.routes->tile_tokens : args.n_tokens;
     std::size_t tile = 0;
-    while (tile + 1 < kTokenTiles.size() && kTokenTiles[tile] < args.n_tokens) ++tile;
-    const bool halves = args.epilogue == shared::kEpilogueSiluMul;
+    while (tile + 1 < kTokenTiles.size() && kTokenTiles[tile] < wanted) ++tile;
+    const bool halves = shared::epilogue_pairs_rows(args.epilogue);
     for (const Matrix::Part& part : w.parts) {
-        const shared::MatMulPush push{
-            .n_cols = w.n_cols,
-            .n_rows = part.n_rows,
-            .n_tokens = args.n_tokens,
-            .y_stride = args.y_stride,
-            .y_first = args.y_first + (halves ? part.first_row / 2 : part.first_row),
-            .scales_offset = part.scales_offset,
-            .norm_eps = args.norm_eps};
+        const std::uint32_t y_row = halves ? part.first_row / 2 : part.first_row;
+        shared::MatMulPush push{.n_cols = w.n_cols,
+                                .n_rows = part.n_rows,
+                                .n_tokens = args.n_tokens,
+                                .y_stride = args.y_stride,
+                                .y_first = args.y_first + y_row,
+                                .scales_offset = part.scales_offset,
+                                .norm_eps = args.norm_eps,
+                                .cap = args.cap,
+                                .x_share = args.x_share,
+                                .first_expert = 0,
+                                .n_experts = 1};
+        GridSize grid{.y = (args.n_tokens + kTokenTiles[tile] - 1) / kTokenTiles[tile]};
+        if (args.routes != nullptr) {
+            push.n_rows = w.stack_rows;
+            push.y_first = args.y_first;
+            push.first_expert = part.first_row / w.stack_stride();
+            push.n_experts = part.n_rows / w.stack_stride();
+            grid.y = args.routes->n_tiles;
+        }
+        grid.x = (push.n_rows + shared::kRowTile - 1) / shared::kRowTile;
         const Slice weights = part.buffer.slice();
         // Buffers a kind does not read are bound to something that is there.
         const Slice norm = args.norm != nullptr ? args.norm->slice() : weights;
+        const Slice routes = args.routes != nullptr ? args.routes->words : weights;
         const Slice bias = args.bias != nullptr
                                ? args.bias->buffer.slice(std::uint64_t{part.first_row} * 4,
                                                          std::uint64_t{part.n_rows} * 4)
                                : weights;
-        const GridSize grid{.x = (part.n_rows + shared::kRowTile - 1) / shared::kRowTile,
-                            .y = (args.n_tokens + kTokenTiles[tile] - 1) / kTokenTiles[tile]};
-        found->second[tile].record(recorder, {weights, args.x, args.y, norm, bias}, push, grid);
+        found->second[tile].record(recorder, {weights, args.x, args.y, norm, bias, routes}, push,
+                                   grid);
     }
 }
 

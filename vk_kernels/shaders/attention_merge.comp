@@ -1,6 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // One invocation: one channel of one head of one row whose splits were computed apart.
+#include "quant/shared/kv_format.h"
 #include "vk_kernels/shared/attention_paged.h"
 
 layout(constant_id = kMergeSpecHeadDim) const uint kHeadDim = 64;
@@ -16,12 +17,14 @@ void main() {
     uint c = i % kHeadDim;
     uint head = i / kHeadDim % pc.n_heads;
     uvec2 row = rows[i / kHeadDim / pc.n_heads];
-    if (row.y < 2) return;
-    uint at = (row.x * pc.n_heads + head) * pc.max_splits * (kHeadDim + 2);
+    const uint n_splits = row.y / kPageTokens / kSplitPages + 1;
+    if (n_splits < 2) return;
+    const uint first = pc.window == 0 || row.y < pc.window ? 0 : (row.y + 1 - pc.window) / kPageTokens / kSplitPages;
+    uint at = ((row.x * pc.n_heads + head) * pc.max_splits + first) * (kHeadDim + 2);
     float m = partials[at + kHeadDim];
     precise float l = partials[at + kHeadDim + 1];
     precise float o = partials[at + c];
-    for (uint s = 1; s < row.y; ++s) {
+    for (uint s = first + 1; s < n_splits; ++s) {
         at += kHeadDim + 2;
         float split_m = partials[at + kHeadDim];
         float new_m = max(m, split_m);

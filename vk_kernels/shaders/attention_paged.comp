@@ -5,6 +5,7 @@
 // A lane owns keys lane, lane + kLanes, ... of a page while scoring, and channels lane, lane + kLanes, ... of the output.
 #include "config/base/half_bits.h"
 #include "quant/shared/kv_format.h"
+#include "vk_kernels/shaders/activations.glsl"
 #include "vk_kernels/shared/attention_paged.h"
 
 layout(local_size_x_id = kAttentionSpecLanes) in;
@@ -15,6 +16,8 @@ layout(constant_id = kAttentionSpecKeyFormat) const uint kKeyFormat = kKvF16;
 layout(constant_id = kAttentionSpecValueFormat) const uint kValueFormat = kKvF16;
 layout(constant_id = kAttentionSpecOpenFormat) const uint kOpenFormat = kKvF16;
 layout(constant_id = kAttentionSpecSlabs) const uint kSlabs = 1;
+layout(constant_id = kAttentionSpecCap) const uint kCap = 0;
+layout(constant_id = kAttentionSpecWindow) const uint kWindow = 0;
 
 const uint kLanes = gl_WorkGroupSize.x;
 const uint kRows = kHeads * kTokens;
@@ -49,8 +52,10 @@ layout(binding = kAttentionPages3) readonly buffer Pages3 { uint pages3[]; };
 #endif
 
 uint tile_first_row, tile_rows, tile_first_token;
+uint tile_page;  // the tokens' own page
 uint kv_head, first_head;
 uint slab;
+uint visited;    // page of the sequence that is being read
 
 float m[kRows];                    // running maximum
 float l[kRows];                    // this lane's share of the sum of weights
@@ -70,6 +75,14 @@ uint load_word(bool own, uint at) {
 }
 
 uint row_token(uint r) { return min(r / kHeads, tile_rows - 1); }  // rows past the tile repeat the last one
+uint row_position(uint r) { return tile_page * kPageTokens + tile_first_token + row_token(r); }
+// First page that a row's window reaches into. What a row gathered of pages before is thrown away at that page.
+uint row_first_page(uint r) { return (max(row_position(r) + 1, pc.window) - pc.window) / kPageTokens; }
+bool sees(bool own, uint r, uint j) {
+    bool seen = !own || j <= tile_first_token + row_token(r);
+    if (kWindow != 0) seen = seen && visited * kPageTokens + j + pc.window > row_position(r);
+    return seen;
+}
 uint row_head(uint r) { return min(first_head + r % kHeads, (kv_head + 1) * (pc.n_heads / pc.n_kv_heads) - 1); }
 uint row_at(uint r) { return ((tile_first_row + row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
 
@@ -157,18 +170,19 @@ void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
         float zero = quantized ? lane_sum(r) : 0.0;
         for (uint i = 0; i < kKeys; ++i) {
             precise float scaled = (s[r][i] + zero) * pc.score_scale;
+            if (kCap != 0) scaled = soft_cap(scaled, pc.score_cap);
             s[r][i] = scaled;
         }
     }
 }
 
 // Scores become weights; what was summed before is rescaled to the new maximum.
-void weigh(bool own, bool first_page, inout float s[kRows][kKeys]) {
+void weigh(bool own, uint split_page, inout float s[kRows][kKeys]) {
     for (uint r = 0; r < kRows; ++r) {
-        uint last = tile_first_token + row_token(r);
+        const bool first_page = visited == (kWindow != 0 ? max(split_page, row_first_page(r)) : split_page);
         float best = -3.0e38;
         for (uint i = 0; i < kKeys; ++i)
-            best = !own || LANE + i * kLanes <= last ? max(best, s[r][i]) : best;
+            best = sees(own, r, LANE + i * kLanes) ? max(best, s[r][i]) : best;
         best = lane_max(best);
         float new_m = first_page ? best : max(m[r], best);
         precise float rescale = first_page ? 0.0 : exp(m[r] - new_m);
@@ -176,7 +190,7 @@ void weigh(bool own, bool first_page, inout float s[kRows][kKeys]) {
         precise float sum = first_page ? 0.0 : l[r] * rescale;
         for (uint i = 0; i < kKeys; ++i) {
             precise float weight = exp(s[r][i] - new_m);
-            s[r][i] = !own || LANE + i * kLanes <= last ? weight : 0.0;
+            s[r][i] = sees(own, r, LANE + i * kLanes) ? weight : 0.0;
             sum = sum + s[r][i];
         }
         l[r] = sum;
@@ -226,7 +240,7 @@ void add_value(bool own, uint format, uint n_groups, uint j, uint first, uint e,
     for (uint r = 0; r < kRows; ++r) {
         float x[kGroups];
         for (uint g = 0; g < kGroups; ++g) x[g] = g < n_groups ? get(r * n_groups + g, first + e) : 0.0;
-        bool visible = !own || j + e <= tile_first_token + row_token(r);
+        bool visible = sees(own, r, j + e);
         for (uint b = 0; b < kBlocks; ++b) {
             precise float sum = fma(kv_is_quantized(format) ? block_weight(b, x) : x[0], v[b], o[r][b]);
             o[r][b] = visible ? sum : o[r][b];
@@ -267,10 +281,10 @@ void add_values(bool own, uint format, uint base, float p[kRows][kKeys]) {
     }
 }
 
-void visit(bool own, bool first_page, uint key_format, uint value_format, uint page_at) {
+void visit(bool own, uint split_page, uint key_format, uint value_format, uint page_at) {
     float s[kRows][kKeys];
     score(own, key_format, page_at + kv_key_base(key_format, kHeadDim, kv_head), s);
-    weigh(own, first_page, s);
+    weigh(own, split_page, s);
     add_values(own, value_format, page_at + kv_value_base(key_format, value_format, pc.n_kv_heads, kHeadDim, kv_head), s);
 }
 
@@ -296,8 +310,9 @@ void finish_split() {
     }
 }
 
-void merge_split(bool first) {
+void merge_split(uint split, uint first_split) {
     for (uint r = 0; r < kRows; ++r) {
+        const bool first = split == (kWindow != 0 ? max(first_split, row_first_page(r) / kSplitPages) : first_split);
         float new_m = first ? m[r] : max(merged_m[r], m[r]);
         precise float before = first ? 0.0 : exp(merged_m[r] - new_m);
         precise float now = exp(m[r] - new_m);
@@ -323,31 +338,33 @@ void main() {
     const uint n_sealed = tiles[tile + 3];
     const uint open_slot = tiles[tile + 4];
     tile_first_token = tiles[tile + 5];
+    tile_page = n_sealed;
     const uint n_rep = pc.n_heads / pc.n_kv_heads;
     const uint n_chunks = (n_rep + kHeads - 1) / kHeads;
     kv_head = gl_WorkGroupID.y / n_chunks;
     first_head = kv_head * n_rep + gl_WorkGroupID.y % n_chunks * kHeads;
 
     const uint n_splits = n_sealed / kSplitPages + 1;
+    const uint first_page = kWindow != 0 ? row_first_page(0) : 0;
     const bool apart = pc.max_splits > 0;
-    if (apart && gl_WorkGroupID.z >= n_splits) return;
-    const uint split_begin = apart ? gl_WorkGroupID.z : 0;
+    if (apart && (gl_WorkGroupID.z >= n_splits || gl_WorkGroupID.z < first_page / kSplitPages)) return;
+    const uint split_begin = apart ? gl_WorkGroupID.z : first_page / kSplitPages;
     const uint split_end = apart ? split_begin + 1 : n_splits;
     const uint page_words = kv_page_words(kKeyFormat, kValueFormat, pc.n_kv_heads, kHeadDim);
     for (uint split = split_begin; split < split_end; ++split) {
         const uint begin = split * kSplitPages;
         const uint end = min(begin + kSplitPages, n_sealed);
-        for (uint p = begin; p < end; ++p) {
-            uint page = table[table_offset + p];
+        for (visited = max(begin, first_page); visited < end; ++visited) {
+            uint page = table[table_offset + visited];
             slab = page / pc.pages_per_slab;
-            visit(false, p == begin, kKeyFormat, kValueFormat, page % pc.pages_per_slab * page_words);
+            visit(false, begin, kKeyFormat, kValueFormat, page % pc.pages_per_slab * page_words);
         }
         if (split + 1 == n_splits) {
-            visit(true, begin == n_sealed, kOpenFormat, kOpenFormat,
+            visit(true, begin, kOpenFormat, kOpenFormat,
                   open_slot * kv_page_words(kOpenFormat, kOpenFormat, pc.n_kv_heads, kHeadDim));
         }
         finish_split();
-        merge_split(split == split_begin);
+        merge_split(split, split_begin);
     }
     for (uint r = 0; r < kRows; ++r) {
         if (r / kHeads >= tile_rows || gl_WorkGroupID.y % n_chunks * kHeads + r % kHeads >= n_rep) continue;

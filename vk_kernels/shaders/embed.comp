@@ -5,11 +5,12 @@
 #include "vk_kernels/shared/embed.h"
 
 layout(constant_id = kEmbedSpecFormat) const uint kFormat = 0;
+layout(constant_id = kEmbedSpecAdd) const uint kAdd = 0;
 layout(local_size_x_id = kEmbedSpecThreads) in;
 layout(push_constant) uniform Push { EmbedPush pc; };
 layout(binding = kEmbedTable) readonly buffer Table { uint w[]; };
 layout(binding = kEmbedTokens) readonly buffer Tokens { uint tokens[]; };
-layout(binding = kEmbedY) writeonly buffer Y { float y[]; };
+layout(binding = kEmbedY) buffer Y { float y[]; };
 
 uvec4 load_codes(uint unit) { return uvec4(w[4 * unit], w[4 * unit + 1], w[4 * unit + 2], w[4 * unit + 3]); }
 uint load_word(uint at) { return w[at]; }
@@ -34,8 +35,10 @@ void main() {
             high = b;
         }
     }
-    for (uint e = 0; e < 4; ++e) {
-        y[token * pc.n_cols + k + e] = low[e];
-        y[token * pc.n_cols + k + 4 + e] = high[e];
+    for (uint e = 0; e < 8; ++e) {
+        uint at = token * pc.n_cols + k + e;
+        precise float value = pc.scale * (e < 4 ? low[e % 4] : high[e % 4]);
+        if (kAdd != 0) value = y[at] + value;
+        y[at] = value;
     }
 }

@@ -11,6 +11,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #include "quant/shared/quant_format.h"
+#include "vk_kernels/shaders/activations.glsl"
+#include "vk_kernels/shared/experts.h"
 #include "vk_kernels/shared/mat_mul.h"
 
 layout(constant_id = kMatMulSpecFormat) const uint kFormat = 0;
@@ -21,11 +23,13 @@ layout(constant_id = kMatMulSpecTokens) const uint kTokens = 1;
 layout(constant_id = kMatMulSpecEpilogue) const uint kEpilogue = 0;
 layout(constant_id = kMatMulSpecNorm) const uint kNorm = 0;
 layout(constant_id = kMatMulSpecBias) const uint kBias = 0;
+layout(constant_id = kMatMulSpecRouted) const uint kRouted = 0;
 layout(local_size_x_id = kMatMulSpecThreads) in;
 
 layout(push_constant) uniform Push { MatMulPush pc; };
 layout(binding = kMatMulY) buffer Y { float y[]; };
 layout(binding = kMatMulBias) readonly buffer Bias { float bias[]; };
+layout(binding = kMatMulRoutes) readonly buffer Routes { uint routes[]; };
 #ifdef KVASIR_CPU_LANES
 layout(binding = kMatMulWeights) uniform usamplerBuffer weights;
 layout(binding = kMatMulX) uniform usamplerBuffer x;
@@ -49,29 +53,56 @@ const uint kThreads = gl_WorkGroupSize.x;
 shared vec4 squares[kTokens][kNormPartials / 4];
 shared float segments[kSegLanes][kRows * kTokens][kRowLanes];
 
+const bool kPairsRows = kEpilogue == kEpilogueSiluMul || kEpilogue == kEpilogueGeluMul;
+
 uint x_at[kTokens];       // first column of each token's row
-float inverse[kTokens];   // of the root mean square, with a fused norm
+float mean[kTokens];      // with a layer norm
+float inverse[kTokens];   // of the root mean square, or of the standard deviation, with a fused norm
 float total[kRows][kTokens];
 
-void find_inverses() {
+uint route_first, route_n;  // rows of a routed tile
+
+bool has_token(uint t) { return kRouted != 0 ? t < route_n : gl_WorkGroupID.y * kTokens + t < pc.n_tokens; }
+uint y_row(uint t) {
+    return kRouted != 0 ? routes[route_first + min(t, route_n - 1)] : min(gl_WorkGroupID.y * kTokens + t, pc.n_tokens - 1);
+}
+uint x_row(uint t) { return kRouted != 0 ? y_row(t) / pc.x_share : y_row(t); }
+
+// Partial sums of x, or of its squares, or of its squared distances from the mean.
+void sum_columns(bool squared) {
     for (uint i = gl_LocalInvocationID.x; i < kTokens * kNormPartials / 4; i += kThreads) {
         uint t = i / (kNormPartials / 4);
         uint partial = i % (kNormPartials / 4);
-        uint row = min(gl_WorkGroupID.y * kTokens + t, pc.n_tokens - 1) * pc.n_cols;
+        uint row = x_row(t) * pc.n_cols;
         precise vec4 sum = vec4(0.0);
         for (uint k = partial * 4; k < pc.n_cols; k += kNormPartials) {
-            vec4 v = load_x4(row + k);
-            sum = fma(v, v, sum);
+            precise vec4 v = load_x4(row + k);
+            if (squared && kNorm == kNormLayer) v = v - mean[t];
+            sum = squared ? fma(v, v, sum) : sum + v;
         }
         squares[t][partial] = sum;
     }
     barrier();
+}
+
+float mean_of_columns(uint t) {
+    precise float sum = 0.0;
+    for (uint p = 0; p < kNormPartials / 4; ++p)
+        for (uint e = 0; e < 4; ++e) sum = sum + squares[t][p][e];
+    precise float result = sum / float(pc.n_cols);
+    return result;
+}
+
+void find_inverses() {
+    if (kNorm == kNormLayer) {
+        sum_columns(false);
+        for (uint t = 0; t < kTokens; ++t) mean[t] = mean_of_columns(t);
+        barrier();
+    }
+    sum_columns(true);
     for (uint t = 0; t < kTokens; ++t) {
-        precise float sum = 0.0;
-        for (uint p = 0; p < kNormPartials / 4; ++p)
-            for (uint e = 0; e < 4; ++e) sum = sum + squares[t][p][e];
-        precise float mean = sum / float(pc.n_cols) + pc.norm_eps;
-        precise float root = 1.0 / sqrt(mean);
+        precise float square = mean_of_columns(t) + pc.norm_eps;
+        precise float root = 1.0 / sqrt(square);
         inverse[t] = root;
     }
 }
@@ -79,10 +110,12 @@ void find_inverses() {
 // Four columns of a token's x, normalized where a norm is fused in.
 vec4 input4(uint t, uint k) {
     precise vec4 value = load_x4(x_at[t] + k);
-    if (kNorm != 0) {
+    if (kNorm == kNormLayer) value = value - mean[t];
+    if (kNorm != kNormNone) {
         value = value * inverse[t];
         value = value * load_norm4(k);
     }
+    if (kNorm == kNormLayer) value = value + load_norm4(pc.n_cols + k);
     return value;
 }
 
@@ -147,16 +180,17 @@ void add_segments_of_lanes(uint row_lane, uint seg_lane, uint first, uint n, flo
 }
 
 void store(uint row, uint r, uint token, uint t) {
-    uint column = pc.y_first + (kEpilogue == kEpilogueSiluMul ? row / kRowTile * kGateRows + row % kRowTile : row);
-    if (kEpilogue == kEpilogueSiluMul && column >= pc.y_stride) return;  // the last tile's padding
+    uint column = pc.y_first + (kPairsRows ? row / kRowTile * kGateRows + row % kRowTile : row);
+    if (kPairsRows && column >= pc.y_stride) return;  // the last tile's padding
     uint at = token * pc.y_stride + column;
     precise float value = total[r][t];
     if (kBias != 0) value = value + bias[row];
     if (kEpilogue == kEpilogueAdd) value = y[at] + value;
-    if (kEpilogue == kEpilogueSiluMul) {
-        precise float gate = value / (1.0 + exp(-value));
-        value = gate * total[min(r + kRows / 2, kRows - 1)][t];
-    }
+    if (kEpilogue == kEpilogueGelu || kEpilogue == kEpilogueGeluMul) value = gelu(value);
+    if (kEpilogue == kEpilogueGeluExact) value = gelu_exact(value);
+    if (kEpilogue == kEpilogueCap) value = soft_cap(value, pc.cap);
+    if (kEpilogue == kEpilogueSiluMul) value = value / (1.0 + exp(-value));
+    if (kPairsRows) value = value * total[min(r + kRows / 2, kRows - 1)][t];
     y[at] = value;
 }
 
@@ -164,14 +198,22 @@ void main() {
     const uint row_lane = gl_LocalInvocationID.x % kRowLanes;
     const uint seg_lane = gl_LocalInvocationID.x / kRowLanes;
     const uint first_row = gl_WorkGroupID.x * kRowTile + row_lane;
-    const uint first_token = gl_WorkGroupID.y * kTokens;
-    for (uint t = 0; t < kTokens; ++t) x_at[t] = min(first_token + t, pc.n_tokens - 1) * pc.n_cols;
-    if (kNorm != 0) find_inverses();
+    uint weight_row = first_row;
+    if (kRouted != 0) {
+        const uint tile = gl_WorkGroupID.y * kRouteTileWords;
+        const uint expert = routes[tile] - pc.first_expert;
+        route_first = routes[tile + 1];
+        route_n = routes[tile + 2];
+        if (route_n == 0 || expert >= pc.n_experts) return;  // a spare tile, or an expert of another binding
+        weight_row += expert * ((pc.n_rows + kRowTile - 1) / kRowTile * kRowTile);
+    }
+    for (uint t = 0; t < kTokens; ++t) x_at[t] = x_row(t) * pc.n_cols;
+    if (kNorm != kNormNone) find_inverses();
 
     uint codes_at[kRows], scales_at[kRows];
     for (uint r = 0; r < kRows; ++r) {
-        codes_at[r] = weight_codes_at(kFormat, pc.n_cols, first_row + r * kRowLanes);
-        scales_at[r] = pc.scales_offset + weight_scales_at(pc.n_cols, first_row + r * kRowLanes);
+        codes_at[r] = weight_codes_at(kFormat, pc.n_cols, weight_row + r * kRowLanes);
+        scales_at[r] = pc.scales_offset + weight_scales_at(pc.n_cols, weight_row + r * kRowLanes);
         for (uint t = 0; t < kTokens; ++t) total[r][t] = 0.0;
     }
     const uint n_segments = (pc.n_cols + kSegmentColumns - 1) / kSegmentColumns;
@@ -187,12 +229,12 @@ void main() {
         }
     }
     if (seg_lane != 0) return;
-    const uint n_stored = kEpilogue == kEpilogueSiluMul ? kRows / 2 : kRows;
+    const uint n_stored = kPairsRows ? kRows / 2 : kRows;
     for (uint r = 0; r < n_stored; ++r) {
         uint row = first_row + r * kRowLanes;
-        uint last = row + (kEpilogue == kEpilogueSiluMul ? kGateRows : 0);
+        uint last = row + (kPairsRows ? kGateRows : 0);
         if (last >= pc.n_rows) continue;
         for (uint t = 0; t < kTokens; ++t)
-            if (first_token + t < pc.n_tokens) store(row, r, first_token + t, t);
+            if (has_token(t)) store(row, r, y_row(t), t);
     }
 }

@@ -1,6 +1,8 @@
 // attention_paged: out[t, h] = softmax(score_scale * q[t, h] . K) V over every sealed page before the token's own page,
 // then over its own, open page up to the token itself. attention_merge adds up what splits left apart.
 //
+// With a window, query i sees the keys j with i - j < window; with a cap, a score s becomes cap tanh(s / cap).
+//
 // Per page: int8 and int4 keys fold their channel's scale into the query, score = (q .* scale) . code + q . zero;
 // values fold their token's scale into the weight, out += (p * scale) * code, and sum p * zero beside.
 // Online softmax page by page in order; every kSplitPages pages, at fixed absolute page indices, a split ends with
@@ -16,6 +18,8 @@ struct AttentionPush {
     uint pages_per_slab;
     uint max_splits;       // splits a row of partials has room for; 0: every workgroup walks all splits itself
     float score_scale;
+    float score_cap;       // with a cap
+    uint window;           // with a window: tokens, the query's own included
 };
 
 // Consecutive query tokens of one sequence within one page.
@@ -51,13 +55,16 @@ const uint kAttentionSpecKeyFormat = 4;
 const uint kAttentionSpecValueFormat = 5;
 const uint kAttentionSpecOpenFormat = 6;
 const uint kAttentionSpecSlabs = 7;
+const uint kAttentionSpecCap = 8;     // 1: with a cap
+const uint kAttentionSpecWindow = 9;  // 1: with a window
 
 struct AttentionMergePush {
     uint n_rows;
     uint n_heads;
     uint max_splits;
+    uint window;  // tokens; 0: all
 };
-const uint kMergeRows = 0;      // (n_rows, 2) uint: row of out, splits; 1 split: already written
+const uint kMergeRows = 0;      // (n_rows, 2) uint: row of out, position; in the first split: already written
 const uint kMergePartials = 1;
 const uint kMergeOut = 2;
 const uint kMergeSpecHeadDim = 0;

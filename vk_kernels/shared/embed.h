@@ -1,4 +1,4 @@
-// embed: y[t, k] = table[tokens[t], k]
+// embed: y[t, k] = scale * table[tokens[t], k], or y[t, k] += that: positions on top of tokens
 #ifndef KVASIR_VK_KERNELS_SHARED_EMBED_H
 #define KVASIR_VK_KERNELS_SHARED_EMBED_H
 #include "config/base/glsl_shared.h"
@@ -10,6 +10,7 @@ struct EmbedPush {
     uint first_row;      // of this binding in the table; tokens of other bindings are left to other dispatches
     uint n_rows;         // of this binding
     uint scales_offset;  // first scale word in the binding
+    float scale;
 };
 
 const uint kEmbedTable = 0;   // weight_layout.h
@@ -17,6 +18,7 @@ const uint kEmbedTokens = 1;  // (n_tokens) uint
 const uint kEmbedY = 2;       // (n_tokens, n_cols) f32
 
 const uint kEmbedSpecFormat = 0;
-const uint kEmbedSpecThreads = 1;
+const uint kEmbedSpecAdd = 1;  // 1: added to y
+const uint kEmbedSpecThreads = 2;
 SHARED_END
 #endif

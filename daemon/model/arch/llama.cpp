@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "daemon/model/arch/architectures.hpp"
+#include "daemon/model/arch/expert_feed_forward.hpp"
 #include "daemon/model/arch/parts.hpp"
 #include "daemon/model/read_metadata.hpp"
 
@@ -13,14 +14,15 @@ namespace {
 // ---- weights ----
 
 struct LlamaLayer {
-    gpu::Vector attn_norm;                // (dim)
-    gpu::Matrix qkv;                      // (q_dim + 2 kv_dim, dim)
-    std::optional<gpu::Vector> qkv_bias;  // (q_dim + 2 kv_dim)
-    std::optional<gpu::Vector> qk_norm;   // (2, head_dim): of queries, of keys
-    gpu::Matrix wo;                       // (dim, q_dim)
-    gpu::Vector ffn_norm;                 // (dim)
-    gpu::Matrix gate_up;                  // (2 ffn_dim, dim), interleaved
-    gpu::Matrix down;                     // (dim, ffn_dim)
+    gpu::Vector attn_norm;                     // (dim)
+    gpu::Matrix qkv;                           // (q_dim + 2 kv_dim, dim)
+    std::optional<gpu::Vector> qkv_bias;       // (q_dim + 2 kv_dim)
+    std::optional<gpu::Vector> qk_norm;        // (2, head_dim): of queries, of keys
+    gpu::Matrix wo;                            // (dim, q_dim)
+    gpu::Vector ffn_norm;                      // (dim)
+    gpu::Matrix gate_up;                       // (2 ffn_dim, dim), interleaved
+    gpu::Matrix down;                          // (dim, ffn_dim)
+    std::optional<ExpertFeedForward> experts;  // in place of gate_up and down
 };
 
 struct LlamaWeights {
@@ -56,7 +58,11 @@ Result<LlamaLayer> load_layer(TensorLoader& loader, const ModelShape& s, std::ui
     }
     KVASIR_TRY(layer.wo, loader.matrix(name("attn_output.weight"), s.dim, q_dim));
     KVASIR_TRY(layer.ffn_norm, loader.vector(name("ffn_norm.weight"), s.dim));
-    if (loader.has(name("ffn_gate.weight"))) {
+    if (s.experts.n_experts > 0 && loader.has(name("ffn_gate_inp.weight"))) {
+        KVASIR_TRY(layer.experts, ExpertFeedForward::load(loader, s, name("")));
+        return layer;
+    }
+    if (loader.has(name("ffn_gate.weight")) || !loader.has(name("ffn_up.weight"))) {
         KVASIR_TRY(layer.gate_up, loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"),
                                                  s.ffn_dim, s.dim));
     } else {  // phi3: gates, then ups, in one tensor
@@ -91,14 +97,17 @@ public:
         KVASIR_TRY_VOID(ops.embed.prepare(weights_.embedding.format));
         for (const LlamaLayer& w : weights_.layers) {
             KVASIR_TRY_VOID(ops.mat_mul.prepare(
-                {w.qkv.format, shared::kEpilogueStore, true, w.qkv_bias.has_value()}));
-            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.wo.format, shared::kEpilogueAdd, false, false}));
-            KVASIR_TRY_VOID(
-                ops.mat_mul.prepare({w.gate_up.format, shared::kEpilogueSiluMul, true, false}));
-            KVASIR_TRY_VOID(
-                ops.mat_mul.prepare({w.down.format, shared::kEpilogueAdd, false, false}));
+                {w.qkv.format, shared::kEpilogueStore, shared::kNormRms, w.qkv_bias.has_value()}));
+            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.wo.format, shared::kEpilogueAdd}));
+            if (w.experts) {
+                KVASIR_TRY_VOID(w.experts->prepare(ops.mat_mul));
+                continue;
+            }
+            KVASIR_TRY_VOID(ops.mat_mul.prepare(
+                {w.gate_up.format, shared::kEpilogueSiluMul, shared::kNormRms}));
+            KVASIR_TRY_VOID(ops.mat_mul.prepare({w.down.format, shared::kEpilogueAdd}));
         }
-        return ops.mat_mul.prepare({output().format, shared::kEpilogueStore, true, false});
+        return ops.mat_mul.prepare({output().format, shared::kEpilogueStore, shared::kNormRms});
     }
 
     void record(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c) const override {
@@ -141,6 +150,7 @@ private:
 
     void record_feed_forward(gpu::Recorder& rec, const Batch& batch, const LlamaLayer& w,
                              const DecoderContext& c) const {
+        if (w.experts) return w.experts->record(rec, batch, c, s_, w.ffn_norm);
         const Activations& a = c.activations;
         c.ops.mat_mul.record(rec, {.weights = &w.gate_up,
                                    .x = a.x.slice(),
@@ -186,7 +196,9 @@ Result<std::unique_ptr<Decoder>> load_llama(TensorLoader& loader, const ModelSha
 // their halves.
 Result<ModelShape> read_llama_shape(const GgufFile& file, std::string_view architecture,
                                     std::uint32_t context) {
-    return read_common_shape(file, architecture, {.context = context, .rope_interleaved = true});
+    return read_common_shape(
+        file, architecture,
+        {.context = context, .rope_interleaved = true, .may_have_experts = true});
 }
 
 Result<ModelShape> read_halves_shape(const GgufFile& file, std::string_view architecture,
@@ -196,7 +208,8 @@ Result<ModelShape> read_halves_shape(const GgufFile& file, std::string_view arch
 
 Result<ModelShape> read_qwen3_shape(const GgufFile& file, std::string_view architecture,
                                     std::uint32_t context) {
-    KVASIR_TRY(ModelShape shape, read_halves_shape(file, architecture, context));
+    KVASIR_TRY(ModelShape shape, read_common_shape(file, architecture,
+                                                   {.context = context, .may_have_experts = true}));
     shape.has_qk_norm = true;
     return shape;
 }
@@ -211,6 +224,9 @@ Architecture qwen2_architecture() {
 }
 Architecture qwen3_architecture() {
     return {"qwen3", read_qwen3_shape, load_llama};
+}
+Architecture qwen3moe_architecture() {
+    return {"qwen3moe", read_qwen3_shape, load_llama};
 }
 Architecture phi3_architecture() {
     return {"phi3", read_halves_shape, load_llama};

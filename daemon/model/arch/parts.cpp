@@ -15,7 +15,7 @@ void record_attend(gpu::Recorder& rec, const Batch& batch, const DecoderContext&
                                batch.sealed_slabs);
     }
     c.ops.attention.record(rec, a.q.slice(), kv, batch.attention, a.partials.slice(),
-                           a.attn.slice());
+                           a.attn.slice(), span.window);
 }
 
 LogitRows gather_logit_rows(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c,
