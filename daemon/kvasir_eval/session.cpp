@@ -20,6 +20,10 @@ options::options_description common_options() {
         "kv", options::value<std::string>()->default_value("f16"),
         "KEYS[:VALUES]: f16, int8, int4; f32 for reference")(
         "device", options::value<std::string>()->default_value(""), "device name or index")(
+        "sinks", options::value<std::uint32_t>()->default_value(0),
+        "attention sees so many first tokens, and")(
+        "recent", options::value<std::uint32_t>()->default_value(0),
+        "so many last ones; 0: all tokens")(
         "validation", options::bool_switch(),
         "run under the Vulkan validation layer; any message fails");
     return known;
@@ -117,6 +121,8 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
                                   .pipeline_cache_dir = {}},
                        .kv = {},
                        .context = needs.context,
+                       .sinks = given["sinks"].as<std::uint32_t>(),
+                       .recent = given["recent"].as<std::uint32_t>(),
                        .max_sequences = needs.max_sequences,
                        .step_tokens = needs.step_tokens,
                        .max_logit_rows = needs.max_logit_rows};

@@ -17,7 +17,8 @@ namespace kvasir::eval {
 
 namespace options = boost::program_options;
 
-/// --model, --kv, --device, --validation and their variables. Commands add their own.
+/// --model, --kv, --device, --sinks, --recent, --validation and their variables. Commands add their
+/// own.
 options::options_description common_options();
 /// Errors: invalid_argument, naming the option.
 Result<options::variables_map> parse(const options::options_description& known,

@@ -22,15 +22,17 @@ std::uint32_t n_filled(const SequenceStep& step) {
 }  // namespace
 
 Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& limits,
-                                        std::span<const Rope> ropes) {
+                                        std::span<const Rope> ropes, std::uint32_t sink_span) {
     BatchWriter writer;
     writer.limits_ = limits;
     writer.ropes_.assign(ropes.begin(), ropes.end());
+    writer.sink_span_ = sink_span;
     writer.batch_.ropes.resize(ropes.size());
+    writer.batch_.sink_ropes.resize(ropes.size());
     writer.alignment_ = std::max<std::uint64_t>(device.limits().binding_alignment, 16);
     const std::uint64_t n_seals = limits.max_tokens / kPage + limits.max_sequences;
     std::uint64_t rope_words = 0;
-    for (const Rope& rope : ropes) rope_words += rope.shape.n_rot;
+    for (const Rope& rope : ropes) rope_words += (sink_span > 0 ? 2 : 1) * rope.shape.n_rot;
     const std::uint64_t words =
         std::uint64_t{limits.max_tokens} * (3 + rope_words + shared::kAttentionTileWords + 2) +
         std::uint64_t{limits.max_sequences} * limits.max_pages + 2 * n_seals;
@@ -70,14 +72,15 @@ void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
     KVASIR_CHECK(batch_.logit_rows.size() <= limits_.max_logit_rows, "a step keeps max_logit_rows");
 }
 
-void BatchWriter::write_ropes(std::span<const SequenceStep> steps) {
+void BatchWriter::write_ropes(std::span<const SequenceStep> steps, std::vector<gpu::Slice>& tables,
+                              std::uint32_t last_position) {
     for (std::size_t i = 0; i < ropes_.size(); ++i) {
         const std::size_t n_rot = ropes_[i].shape.n_rot;
-        const auto table = section<float>(batch_.ropes[i], batch_.n_tokens * n_rot);
+        const auto table = section<float>(tables[i], batch_.n_tokens * n_rot);
         std::size_t row = 0;
         for (const SequenceStep& step : steps) {
             for (std::uint32_t p = step.first_position; p < end_position(step); ++p, ++row)
-                ropes_[i].fill(p, table.subspan(row * n_rot, n_rot));
+                ropes_[i].fill(std::min(p, last_position), table.subspan(row * n_rot, n_rot));
         }
     }
 }
@@ -156,7 +159,8 @@ const Batch& BatchWriter::write(std::span<const SequenceStep> steps,
     KVASIR_CHECK(batch_.n_tokens <= limits_.max_tokens && steps.size() <= limits_.max_sequences,
                  "a step keeps its limits");
     write_tokens(steps);
-    write_ropes(steps);
+    write_ropes(steps, batch_.ropes, UINT32_MAX);
+    if (sink_span_ > 0) write_ropes(steps, batch_.sink_ropes, sink_span_ - 1);
     write_attention(steps, attention);
     write_seals(steps, pages_per_slab);
     return batch_;

@@ -29,10 +29,11 @@ struct SequenceStep {
 /// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
 struct Batch {
     std::uint32_t n_tokens = 0;
-    gpu::Slice tokens;              // (n_tokens) uint
-    gpu::Slice positions;           // (n_tokens) uint
-    gpu::Slice slots;               // (n_tokens) uint
-    std::vector<gpu::Slice> ropes;  // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
+    gpu::Slice tokens;                   // (n_tokens) uint
+    gpu::Slice positions;                // (n_tokens) uint
+    gpu::Slice slots;                    // (n_tokens) uint
+    std::vector<gpu::Slice> ropes;       // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
+    std::vector<gpu::Slice> sink_ropes;  // the same at the positions that sinks are read from
     gpu::Attention::Work attention;
     std::uint32_t n_sealed = 0;      // pages this step fills
     std::uint32_t sealed_slabs = 0;  // bit s: a filled page lies in slab s
@@ -51,8 +52,10 @@ struct BatchLimits {
 /// Owns the upload buffer. The device must be done with the last batch before the next write.
 class BatchWriter {
 public:
+    /// sink_span: queries read attention sinks from position sink_span - 1 where their own lies
+    /// beyond; 0: no sinks.
     static Result<BatchWriter> create(gpu::Device& device, const BatchLimits& limits,
-                                      std::span<const Rope> ropes);
+                                      std::span<const Rope> ropes, std::uint32_t sink_span = 0);
     /// REQUIRES: the steps keep the limits, each has at least one token.
     const Batch& write(std::span<const SequenceStep> steps, const gpu::Attention& attention,
                        std::uint32_t pages_per_slab);
@@ -67,12 +70,14 @@ private:
     template <class T>
     std::span<T> section(gpu::Slice& slice, std::size_t n);
     void write_tokens(std::span<const SequenceStep> steps);
-    void write_ropes(std::span<const SequenceStep> steps);
+    void write_ropes(std::span<const SequenceStep> steps, std::vector<gpu::Slice>& tables,
+                     std::uint32_t last_position);
     void write_attention(std::span<const SequenceStep> steps, const gpu::Attention& attention);
     void write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab);
 
     BatchLimits limits_;
     std::vector<Rope> ropes_;
+    std::uint32_t sink_span_ = 0;
     std::uint64_t alignment_ = 256;
     gpu::Buffer upload_;
     gpu::Buffer status_;  // readback: written by seal_page

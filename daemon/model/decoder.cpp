@@ -1,6 +1,7 @@
 #include "daemon/model/decoder.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace kvasir {
 
@@ -8,7 +9,7 @@ Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& 
                                          std::uint32_t open_format) {
     KVASIR_TRY(gpu::RopeAppendKv rope,
                gpu::RopeAppendKv::create(device, shape.heads, shape.rope_shape(), open_format,
-                                         shape.has_qk_norm));
+                                         shape.has_qk_norm, shape.sink_span > 0));
     KVASIR_TRY(gpu::AddNorm add_norm, gpu::AddNorm::create(device));
     KVASIR_TRY(gpu::Experts experts, gpu::Experts::create(device, shape.experts));
     return std::unique_ptr<Ops>(new Ops{
@@ -47,6 +48,7 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
     KVASIR_TRY(a.x, create(n * shape.dim));
     KVASIR_TRY(a.qkv, create(n * qkv_dim));
     KVASIR_TRY(a.q, create(n * q_dim));
+    KVASIR_TRY(a.sink_q, create(shape.sink_span > 0 ? n * q_dim : 0));
     KVASIR_TRY(a.attn, create(n * q_dim));
     KVASIR_TRY(a.partials, Buffer::create(device, partials, BufferDomain::device));
     KVASIR_TRY(a.hidden, create(std::max(n * shape.ffn_dim, n * e.n_used * e.ffn_dim)));
@@ -61,6 +63,26 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
                Buffer::create(device, std::uint64_t{limits.max_logit_rows} * shape.n_vocab * 4,
                               BufferDomain::readback));
     return a;
+}
+
+Result<> limit_attention(ModelShape& shape, std::uint32_t sinks, std::uint32_t recent) {
+    constexpr std::uint32_t kMost = 1U << 24U;
+    if (sinks == 0 || recent == 0 || sinks > kMost || recent > kMost) {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("attention sinks: {} sinks and {} recent tokens, expected 1 to {} "
+                                 "of each",
+                                 sinks, recent, kMost)};
+    }
+    if (shape.rope_shape().n_rot == 0) {
+        return Error{ErrorCode::invalid_argument,
+                     "attention sinks: the model has learned positions, expected rotated ones"};
+    }
+    shape.sink_span = sinks + recent;
+    for (LayerSpan& span : shape.spans) {
+        if (span.reach.window != 0 && span.reach.window <= recent) continue;
+        span.reach = {.window = recent, .n_sinks = sinks};
+    }
+    return {};
 }
 
 }  // namespace kvasir

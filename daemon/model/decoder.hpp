@@ -24,8 +24,8 @@ namespace kvasir {
 
 /// What one layer's queries see, and by which angles they turn.
 struct LayerSpan {
-    std::uint32_t window = 0;  // tokens seen, the query's own included; 0: all
-    std::uint32_t rope = 0;    // index into ModelShape::ropes
+    gpu::AttentionReach reach;
+    std::uint32_t rope = 0;  // index into ModelShape::ropes
 };
 
 /// The numbers every part of the engine needs of a model; an architecture reads them from the
@@ -50,6 +50,8 @@ struct ModelShape {
     std::vector<Rope> ropes;       // all of one shape; n_rot 0: learned positions instead
     std::vector<LayerSpan> spans;  // (n_layers)
 
+    std::uint32_t sink_span = 0;  // sinks and recent tokens that layers see; 0: no sinks
+
     const gpu::RopeShape& rope_shape() const { return ropes.front().shape; }
 };
 
@@ -72,6 +74,7 @@ struct Activations {
     gpu::Buffer x;         // (max_tokens, dim) residual stream
     gpu::Buffer qkv;       // (max_tokens, (n_heads + 2 n_kv_heads) * head_dim)
     gpu::Buffer q;         // (max_tokens, n_heads * head_dim)
+    gpu::Buffer sink_q;    // the same, turned for attention sinks
     gpu::Buffer attn;      // (max_tokens, n_heads * head_dim)
     gpu::Buffer partials;  // attention splits computed apart
     gpu::Buffer hidden;    // (max_tokens, ffn_dim), or one row an expert a token takes
@@ -119,6 +122,10 @@ struct Architecture {
     Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape,
                                              Ops& ops);
 };
+
+/// Attention sinks: every layer that saw more sees the first `sinks` tokens and the last `recent`.
+/// Errors: invalid_argument (zeros, or a model of learned positions).
+Result<> limit_attention(ModelShape& shape, std::uint32_t sinks, std::uint32_t recent);
 
 std::span<const Architecture> all_architectures();
 /// Errors: unsupported, naming the architecture and those that are known.

@@ -205,8 +205,7 @@ Result<> Model::prepare_kv_ops() {
     for (std::size_t i = 0; i < shape_.n_layers; ++i) {
         const gpu::KvFormats& formats = kv_->shape().layers[i];
         KVASIR_TRY_VOID(ops_->seal_page.prepare(formats));
-        KVASIR_TRY_VOID(
-            ops_->attention.prepare(formats, kv_->n_slabs(), shape_.spans[i].window > 0));
+        KVASIR_TRY_VOID(ops_->attention.prepare(formats, kv_->n_slabs(), shape_.spans[i].reach));
     }
     return {};
 }
@@ -265,6 +264,9 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY(const std::string_view architecture_name, file.get_string("general.architecture"));
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
     KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name, options.context));
+    if (options.sinks > 0 || options.recent > 0) {
+        KVASIR_TRY_VOID(limit_attention(model->shape_, options.sinks, options.recent));
+    }
     KVASIR_TRY(const auto name, file.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
     if (file.find("tokenizer.ggml.tokens") != nullptr) {
@@ -288,8 +290,8 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     const gpu::KvShape& kv = model->kv_->shape();
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
     KVASIR_TRY_VOID(model->prepare_kv_ops());
-    KVASIR_TRY(BatchWriter writer,
-               BatchWriter::create(*model->device_, limits, model->shape_.ropes));
+    KVASIR_TRY(BatchWriter writer, BatchWriter::create(*model->device_, limits, model->shape_.ropes,
+                                                       model->shape_.sink_span));
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
     KVASIR_TRY(model->activations_,
                Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));

@@ -35,6 +35,8 @@ struct ModelOptions {
     gpu::KvFormats kv;
     std::vector<KvOverride> kv_overrides;
     std::uint32_t context = 0;         // 0: the model's
+    std::uint32_t sinks = 0;           // with recent: attention sees the first `sinks` tokens and
+    std::uint32_t recent = 0;          // the last `recent`; 0: all
     std::uint32_t max_sequences = 16;  // in one step
     std::uint32_t step_tokens = 256;   // in one step; limits() has less where the device's bindings
                                        // or grids do not hold as many

@@ -62,8 +62,8 @@ Result<std::vector<LayerSpan>> read_spans(const GgufFile& file, std::string_view
     KVASIR_TRY(const auto window,
                file.find_u32(fmt::format("{}.attention.sliding_window", architecture)));
     const bool is_short = window.value_or(0) < s.context_length;  // the window hides something
-    return std::vector<LayerSpan>(s.n_layers,
-                                  LayerSpan{.window = is_short ? window.value_or(0) : 0});
+    return std::vector<LayerSpan>(
+        s.n_layers, LayerSpan{.reach = {.window = is_short ? window.value_or(0) : 0}});
 }
 
 Result<std::vector<Rope>> read_ropes(const GgufFile& file, std::string_view architecture,

@@ -32,8 +32,9 @@ Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_
     tile_tokens_ = kMaxRows / heads_per_group_;
 }
 
-Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs, bool has_window) {
-    const std::tuple key(formats.keys, formats.values, n_slabs, has_window);
+Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs,
+                            const AttentionReach& reach) {
+    const std::tuple key(formats.keys, formats.values, n_slabs, reach.kind());
     if (kernels_.contains(key)) return {};
     // The kinds of builds differ in how lanes exchange values and read memory, not in arithmetic.
     std::span<const std::uint32_t> spirv = attention_paged_spv;
@@ -41,7 +42,7 @@ Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs, boo
     if (shuffle_ && device_->limits().is_cpu) {
         spirv = attention_paged_cpu_spv;
         texels.words = 1U << shared::kAttentionQ | 1U << shared::kAttentionOpen |
-                       0xfU << shared::kAttentionPages0;
+                       1U << shared::kAttentionSinkQ | 0xfU << shared::kAttentionPages0;
     } else if (shuffle_) {
         spirv = attention_paged_shuffle_spv;
     }
@@ -49,7 +50,7 @@ Result<> Attention::prepare(const KvFormats& formats, std::uint32_t n_slabs, boo
         return AttentionKernel::create(
             *device_, "attention_paged", spirv,
             {lanes_, heads_.head_dim, heads_per_group_, tokens, formats.keys, formats.values,
-             open_format_, n_slabs, score_cap_ > 0 ? 1U : 0U, has_window ? 1U : 0U},
+             open_format_, n_slabs, score_cap_ > 0 ? 1U : 0U, reach.kind()},
             texels);
     };
     Variants variants;
@@ -74,8 +75,10 @@ std::uint32_t Attention::splits_apart(std::uint32_t n_tiles, std::uint32_t most_
 }
 
 void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
-                       const Slice& partials, const Slice& out, std::uint32_t window) const {
-    const auto found = kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs, window > 0});
+                       const Slice& partials, const Slice& out, const AttentionReach& reach,
+                       const Slice& sink_q) const {
+    const auto found =
+        kernels_.find({kv.formats.keys, kv.formats.values, kv.n_slabs, reach.kind()});
     KVASIR_CHECK(found != kernels_.end(),
                  "attention: formats are prepared before they are recorded");
     const AttentionKernel& kernel = work.single_tokens ? found->second.single : found->second.many;
@@ -87,18 +90,20 @@ void Attention::record(Recorder& recorder, const Slice& q, const KvLayer& kv, co
                                      .max_splits = work.max_splits,
                                      .score_scale = score_scale_,
                                      .score_cap = score_cap_,
-                                     .window = window};
+                                     .window = reach.window,
+                                     .n_sinks = reach.n_sinks};
     kernel.record(
         recorder,
         {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0], kv.slabs[1], kv.slabs[2],
-         kv.slabs[3]},
+         kv.slabs[3], reach.kind() == shared::kReachSinks ? sink_q : q},
         push,
         {.x = work.n_tiles, .y = heads_.n_kv_heads * chunks, .z = std::max(work.max_splits, 1U)});
     if (work.max_splits == 0) return;
     const shared::AttentionMergePush merge{.n_rows = work.n_rows,
                                            .n_heads = heads_.n_heads,
                                            .max_splits = work.max_splits,
-                                           .window = window};
+                                           .window = reach.window,
+                                           .n_sinks = reach.n_sinks};
     const std::uint32_t n = work.n_rows * heads_.n_heads * heads_.head_dim;
     merge_.record(recorder, {work.merge_rows, partials, out}, merge,
                   {.x = (n + kMergeThreads - 1) / kMergeThreads});

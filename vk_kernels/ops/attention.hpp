@@ -11,6 +11,17 @@
 
 namespace kvasir::gpu {
 
+/// What a query sees of the tokens before it.
+struct AttentionReach {
+    std::uint32_t window = 0;   // the last tokens, its own included; 0: all
+    std::uint32_t n_sinks = 0;  // with a window: and so many of the first
+
+    std::uint32_t kind() const {
+        if (window == 0) return shared::kReachAll;
+        return n_sinks == 0 ? shared::kReachWindow : shared::kReachSinks;
+    }
+};
+
 class Attention {
 public:
     /// One step's work, built by the host: see shared/attention_paged.h.
@@ -28,20 +39,22 @@ public:
     /// score_cap: soft bound of scaled scores; 0: none.
     Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale,
               float score_cap = 0);
-    Result<> prepare(const KvFormats& formats, std::uint32_t n_slabs, bool has_window = false);
+    Result<> prepare(const KvFormats& formats, std::uint32_t n_slabs,
+                     const AttentionReach& reach = {});
     /// Most tokens a tile may have; tiles of more than one token must not cross a page border.
     std::uint32_t tile_tokens() const { return tile_tokens_; }
     /// Bytes of partials that n_rows rows with max_splits splits need.
     std::uint64_t partial_bytes(std::uint32_t n_rows, std::uint32_t max_splits) const;
     /// Whether splits are better computed apart: a GPU that would have idle cores otherwise.
     std::uint32_t splits_apart(std::uint32_t n_tiles, std::uint32_t most_splits) const;
-    /// q, out: (n_rows, n_heads * head_dim) f32. window: tokens a query sees, its own included; 0:
-    /// all. REQUIRES: prepare of the layer's formats, with a window or without.
+    /// q, out: (n_rows, n_heads * head_dim) f32; sink_q: as q, read only where the reach has sinks.
+    /// REQUIRES: prepare of the layer's formats with such a reach.
     void record(Recorder& recorder, const Slice& q, const KvLayer& kv, const Work& work,
-                const Slice& partials, const Slice& out, std::uint32_t window = 0) const;
+                const Slice& partials, const Slice& out, const AttentionReach& reach = {},
+                const Slice& sink_q = {}) const;
 
 private:
-    using AttentionKernel = Kernel<shared::AttentionPush, 10, 10>;
+    using AttentionKernel = Kernel<shared::AttentionPush, 11, 10>;
     using MergeKernel = Kernel<shared::AttentionMergePush, 3, 2>;
     struct Variants {
         AttentionKernel single;  // one token a tile
@@ -57,7 +70,8 @@ private:
     bool shuffle_ = false;
     std::uint32_t heads_per_group_ = 1;
     std::uint32_t tile_tokens_ = 1;
-    std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, bool>, Variants> kernels_;
+    std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>, Variants>
+        kernels_;
     MergeKernel merge_;
 };
 

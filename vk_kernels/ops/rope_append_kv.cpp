@@ -10,20 +10,23 @@ constexpr std::uint32_t kThreads = 64;
 
 Result<RopeAppendKv> RopeAppendKv::create(Device& device, const HeadShape& heads,
                                           const RopeShape& rope, std::uint32_t open_format,
-                                          bool with_norm) {
+                                          bool with_norm, bool with_sinks) {
     RopeAppendKv op;
     op.heads_ = heads;
     op.rope_ = rope;
     op.with_norm_ = with_norm;
-    KVASIR_TRY(op.kernel_, RopeKernel::create(device, "rope_append_kv", rope_append_kv_spv,
-                                              {heads.head_dim, rope.interleaved ? 1U : 0U,
-                                               open_format, with_norm ? 1U : 0U, kThreads}));
+    op.with_sinks_ = with_sinks;
+    KVASIR_TRY(op.kernel_,
+               RopeKernel::create(device, "rope_append_kv", rope_append_kv_spv,
+                                  {heads.head_dim, rope.interleaved ? 1U : 0U, open_format,
+                                   with_norm ? 1U : 0U, with_sinks ? 1U : 0U, kThreads}));
     return op;
 }
 
 void RopeAppendKv::record(Recorder& recorder, const Slice& qkv, const Slice& table,
                           const Slice& slots, const Slice& q, const KvLayer& kv,
-                          std::uint32_t n_tokens, const HeadNorm& norm) const {
+                          std::uint32_t n_tokens, const HeadNorm& norm,
+                          const SinkQueries& sinks) const {
     KVASIR_CHECK(with_norm_ == (norm.weights != nullptr), "rope_append_kv: a norm as created");
     const shared::RopeAppendKvPush push{.n_tokens = n_tokens,
                                         .n_heads = heads_.n_heads,
@@ -34,7 +37,9 @@ void RopeAppendKv::record(Recorder& recorder, const Slice& qkv, const Slice& tab
     const std::uint32_t n_pairs = n_heads * (heads_.head_dim / 2);
     // A buffer that is not read is bound to something that is there.
     const Slice weights = with_norm_ ? norm.weights->slice() : qkv;
-    kernel_.record(recorder, {qkv, table, slots, q, kv.open, weights}, push,
+    const Slice sink_table = with_sinks_ ? sinks.table : table;
+    const Slice sink_q = with_sinks_ ? sinks.q : q;
+    kernel_.record(recorder, {qkv, table, slots, q, kv.open, weights, sink_table, sink_q}, push,
                    {.x = with_norm_ ? n_heads : (n_pairs + kThreads - 1) / kThreads});
 }
 

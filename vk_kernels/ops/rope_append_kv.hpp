@@ -25,25 +25,32 @@ struct HeadNorm {
     float eps = 0;
 };
 
+/// Queries a second time, turned by other angles.
+struct SinkQueries {
+    Slice table;  // as RopeAppendKv::record's
+    Slice q;
+};
+
 class RopeAppendKv {
 public:
-    /// with_norm: record takes a norm.
+    /// with_norm: record takes a norm; with_sinks: and what sinks are read with.
     static Result<RopeAppendKv> create(Device& device, const HeadShape& heads,
                                        const RopeShape& rope, std::uint32_t open_format,
-                                       bool with_norm = false);
+                                       bool with_norm = false, bool with_sinks = false);
     /// qkv: (n_tokens, (n_heads + 2 n_kv_heads) * head_dim); table: (n_tokens, n_rot / 2, 2) cos
     /// and sin; slots: (n_tokens) uint, open slot * 32 + token in page; q: (n_tokens, n_heads *
     /// head_dim).
     void record(Recorder& recorder, const Slice& qkv, const Slice& table, const Slice& slots,
                 const Slice& q, const KvLayer& kv, std::uint32_t n_tokens,
-                const HeadNorm& norm = {}) const;
+                const HeadNorm& norm = {}, const SinkQueries& sinks = {}) const;
 
 private:
-    using RopeKernel = Kernel<shared::RopeAppendKvPush, 6, 5>;
+    using RopeKernel = Kernel<shared::RopeAppendKvPush, 8, 6>;
     RopeKernel kernel_;
     HeadShape heads_;
     RopeShape rope_;
     bool with_norm_ = false;
+    bool with_sinks_ = false;
 };
 
 }  // namespace kvasir::gpu

@@ -19,13 +19,17 @@ void main() {
     uvec2 row = rows[i / kHeadDim / pc.n_heads];
     const uint n_splits = row.y / kPageTokens / kSplitPages + 1;
     if (n_splits < 2) return;
-    const uint first = pc.window == 0 || row.y < pc.window ? 0 : (row.y + 1 - pc.window) / kPageTokens / kSplitPages;
-    uint at = ((row.x * pc.n_heads + head) * pc.max_splits + first) * (kHeadDim + 2);
+    const uint window_split = pc.window == 0 || row.y < pc.window ? 0 : (row.y + 1 - pc.window) / kPageTokens / kSplitPages;
+    const uint sink_splits = (pc.n_sinks + kPageTokens * kSplitPages - 1) / (kPageTokens * kSplitPages);
+    const uint first = sink_splits > 0 ? 0 : window_split;
+    const uint row_at = (row.x * pc.n_heads + head) * pc.max_splits;
+    uint at = (row_at + first) * (kHeadDim + 2);
     float m = partials[at + kHeadDim];
     precise float l = partials[at + kHeadDim + 1];
     precise float o = partials[at + c];
     for (uint s = first + 1; s < n_splits; ++s) {
-        at += kHeadDim + 2;
+        if (s >= sink_splits && s < window_split) continue;
+        at = (row_at + s) * (kHeadDim + 2);
         float split_m = partials[at + kHeadDim];
         float new_m = max(m, split_m);
         precise float before = exp(m - new_m);

@@ -17,7 +17,7 @@ layout(constant_id = kAttentionSpecValueFormat) const uint kValueFormat = kKvF16
 layout(constant_id = kAttentionSpecOpenFormat) const uint kOpenFormat = kKvF16;
 layout(constant_id = kAttentionSpecSlabs) const uint kSlabs = 1;
 layout(constant_id = kAttentionSpecCap) const uint kCap = 0;
-layout(constant_id = kAttentionSpecWindow) const uint kWindow = 0;
+layout(constant_id = kAttentionSpecReach) const uint kReach = kReachAll;
 
 const uint kLanes = gl_WorkGroupSize.x;
 const uint kRows = kHeads * kTokens;
@@ -37,6 +37,7 @@ layout(binding = kAttentionPartials) writeonly buffer Partials { float partials[
 #define WORD(name, at) texelFetch(name, int(at)).x
 layout(binding = kAttentionQ) WORDS(q);
 layout(binding = kAttentionOpen) WORDS(open_words);
+layout(binding = kAttentionSinkQ) WORDS(sink_q);
 layout(binding = kAttentionPages0) WORDS(pages0);
 layout(binding = kAttentionPages1) WORDS(pages1);
 layout(binding = kAttentionPages2) WORDS(pages2);
@@ -45,6 +46,7 @@ layout(binding = kAttentionPages3) WORDS(pages3);
 #define WORD(name, at) name[at]
 layout(binding = kAttentionQ) readonly buffer Q { uint q[]; };
 layout(binding = kAttentionOpen) readonly buffer Open { uint open_words[]; };
+layout(binding = kAttentionSinkQ) readonly buffer SinkQ { uint sink_q[]; };
 layout(binding = kAttentionPages0) readonly buffer Pages0 { uint pages0[]; };
 layout(binding = kAttentionPages1) readonly buffer Pages1 { uint pages1[]; };
 layout(binding = kAttentionPages2) readonly buffer Pages2 { uint pages2[]; };
@@ -76,12 +78,23 @@ uint load_word(bool own, uint at) {
 
 uint row_token(uint r) { return min(r / kHeads, tile_rows - 1); }  // rows past the tile repeat the last one
 uint row_position(uint r) { return tile_page * kPageTokens + tile_first_token + row_token(r); }
-// First page that a row's window reaches into. What a row gathered of pages before is thrown away at that page.
+// First page that a row's window reaches into.
 uint row_first_page(uint r) { return (max(row_position(r) + 1, pc.window) - pc.window) / kPageTokens; }
+uint n_sink_pages() { return kReach == kReachSinks ? (pc.n_sinks + kPageTokens - 1) / kPageTokens : 0; }
+bool is_sink(uint j) { return visited * kPageTokens + j < pc.n_sinks; }
 bool sees(bool own, uint r, uint j) {
     bool seen = !own || j <= tile_first_token + row_token(r);
-    if (kWindow != 0) seen = seen && visited * kPageTokens + j + pc.window > row_position(r);
+    if (kReach == kReachWindow) seen = seen && visited * kPageTokens + j + pc.window > row_position(r);
+    if (kReach == kReachSinks) seen = seen && (is_sink(j) || visited * kPageTokens + j + pc.window > row_position(r));
     return seen;
+}
+// First page of a split that a row sees: what it gathered of pages before is thrown away there.
+uint row_split_page(uint r, uint split_page) {
+    if (kReach == kReachAll || split_page < n_sink_pages()) return split_page;
+    return max(split_page, row_first_page(r));
+}
+bool row_sees_split(uint r, uint split) {
+    return kReach == kReachAll || split * kSplitPages < n_sink_pages() || split >= row_first_page(r) / kSplitPages;
 }
 uint row_head(uint r) { return min(first_head + r % kHeads, (kv_head + 1) * (pc.n_heads / pc.n_kv_heads) - 1); }
 uint row_at(uint r) { return ((tile_first_row + row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
@@ -126,7 +139,7 @@ void load_keys(bool own, uint format, uint base, uint c, uint j, out float k[8])
     }
 }
 
-void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
+void score(bool own, bool with_sink_q, uint format, uint base, out float s[kRows][kKeys]) {
     const bool quantized = kv_is_quantized(format);
     precise float zero_dot[kRows];
     for (uint r = 0; r < kRows; ++r) {
@@ -140,7 +153,7 @@ void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
         vec2 pair = vec2(1.0, 0.0);
         if (quantized) pair = unpackHalf2x16(load_word(own, base + kv_key_code_words(format, kHeadDim) + c));
         for (uint r = 0; r < kRows; ++r) {
-            precise float value = inside ? uintBitsToFloat(WORD(q, row_at(r) + c)) : 0.0;
+            precise float value = inside ? uintBitsToFloat(with_sink_q ? WORD(sink_q, row_at(r) + c) : WORD(q, row_at(r) + c)) : 0.0;
             if (quantized) {
                 zero_dot[r] = fma(value, pair.y, zero_dot[r]);
                 value = value * pair.x;
@@ -179,7 +192,7 @@ void score(bool own, uint format, uint base, out float s[kRows][kKeys]) {
 // Scores become weights; what was summed before is rescaled to the new maximum.
 void weigh(bool own, uint split_page, inout float s[kRows][kKeys]) {
     for (uint r = 0; r < kRows; ++r) {
-        const bool first_page = visited == (kWindow != 0 ? max(split_page, row_first_page(r)) : split_page);
+        const bool first_page = visited == row_split_page(r, split_page);
         float best = -3.0e38;
         for (uint i = 0; i < kKeys; ++i)
             best = sees(own, r, LANE + i * kLanes) ? max(best, s[r][i]) : best;
@@ -283,7 +296,14 @@ void add_values(bool own, uint format, uint base, float p[kRows][kKeys]) {
 
 void visit(bool own, uint split_page, uint key_format, uint value_format, uint page_at) {
     float s[kRows][kKeys];
-    score(own, key_format, page_at + kv_key_base(key_format, kHeadDim, kv_head), s);
+    const uint keys_at = page_at + kv_key_base(key_format, kHeadDim, kv_head);
+    score(own, false, key_format, keys_at, s);
+    if (visited < n_sink_pages()) {
+        float sink_s[kRows][kKeys];
+        score(own, true, key_format, keys_at, sink_s);
+        for (uint r = 0; r < kRows; ++r)
+            for (uint i = 0; i < kKeys; ++i) s[r][i] = is_sink(LANE + i * kLanes) ? sink_s[r][i] : s[r][i];
+    }
     weigh(own, split_page, s);
     add_values(own, value_format, page_at + kv_value_base(key_format, value_format, pc.n_kv_heads, kHeadDim, kv_head), s);
 }
@@ -312,20 +332,21 @@ void finish_split() {
 
 void merge_split(uint split, uint first_split) {
     for (uint r = 0; r < kRows; ++r) {
-        const bool first = split == (kWindow != 0 ? max(first_split, row_first_page(r) / kSplitPages) : first_split);
+        const bool seen = row_sees_split(r, split);
+        const bool first = split == (kReach == kReachWindow ? max(first_split, row_first_page(r) / kSplitPages) : first_split);
         float new_m = first ? m[r] : max(merged_m[r], m[r]);
         precise float before = first ? 0.0 : exp(merged_m[r] - new_m);
         precise float now = exp(m[r] - new_m);
         precise float sum_before = merged_l[r] * before;
         precise float sum_now = l[r] * now;
         precise float sum = sum_before + sum_now;
-        merged_l[r] = first ? l[r] : sum;
-        merged_m[r] = new_m;
+        merged_l[r] = first ? l[r] : (seen ? sum : merged_l[r]);
+        merged_m[r] = first || seen ? new_m : merged_m[r];
         for (uint b = 0; b < kBlocks; ++b) {
             precise float o_before = merged_o[r][b] * before;
             precise float o_now = o[r][b] * now;
             precise float both = o_before + o_now;
-            merged_o[r][b] = first ? o[r][b] : both;
+            merged_o[r][b] = first ? o[r][b] : (seen ? both : merged_o[r][b]);
         }
     }
 }
@@ -345,21 +366,25 @@ void main() {
     first_head = kv_head * n_rep + gl_WorkGroupID.y % n_chunks * kHeads;
 
     const uint n_splits = n_sealed / kSplitPages + 1;
-    const uint first_page = kWindow != 0 ? row_first_page(0) : 0;
+    const uint first_page = kReach == kReachAll ? 0 : row_first_page(0);  // between it and the sinks' pages nothing is seen
     const bool apart = pc.max_splits > 0;
-    if (apart && (gl_WorkGroupID.z >= n_splits || gl_WorkGroupID.z < first_page / kSplitPages)) return;
-    const uint split_begin = apart ? gl_WorkGroupID.z : first_page / kSplitPages;
+    if (apart && (gl_WorkGroupID.z >= n_splits || !row_sees_split(0, gl_WorkGroupID.z))) return;
+    const uint first_split = kReach == kReachSinks ? 0 : first_page / kSplitPages;
+    const uint split_begin = apart ? gl_WorkGroupID.z : first_split;
     const uint split_end = apart ? split_begin + 1 : n_splits;
     const uint page_words = kv_page_words(kKeyFormat, kValueFormat, pc.n_kv_heads, kHeadDim);
     for (uint split = split_begin; split < split_end; ++split) {
+        if (!row_sees_split(0, split)) continue;
         const uint begin = split * kSplitPages;
         const uint end = min(begin + kSplitPages, n_sealed);
-        for (visited = max(begin, first_page); visited < end; ++visited) {
+        for (visited = row_split_page(0, begin); visited < end; ++visited) {
+            if (visited >= n_sink_pages() && visited < first_page) continue;
             uint page = table[table_offset + visited];
             slab = page / pc.pages_per_slab;
             visit(false, begin, kKeyFormat, kValueFormat, page % pc.pages_per_slab * page_words);
         }
         if (split + 1 == n_splits) {
+            visited = n_sealed;
             visit(true, begin, kOpenFormat, kOpenFormat,
                   open_slot * kv_page_words(kOpenFormat, kOpenFormat, pc.n_kv_heads, kHeadDim));
         }

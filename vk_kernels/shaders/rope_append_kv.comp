@@ -10,6 +10,7 @@ layout(constant_id = kRopeSpecHeadDim) const uint kHeadDim = 64;
 layout(constant_id = kRopeSpecInterleaved) const uint kInterleaved = 1;
 layout(constant_id = kRopeSpecOpenFormat) const uint kOpenFormat = kKvF16;
 layout(constant_id = kRopeSpecNorm) const uint kNorm = 0;
+layout(constant_id = kRopeSpecSinks) const uint kSinks = 0;
 layout(local_size_x_id = kRopeSpecThreads) in;
 
 layout(push_constant) uniform Push { RopeAppendKvPush pc; };
@@ -19,6 +20,8 @@ layout(binding = kRopeSlots) readonly buffer Slots { uint slots[]; };
 layout(binding = kRopeQ) writeonly buffer Q { float q[]; };
 layout(binding = kRopeOpen) writeonly buffer Open { uint open_words[]; };
 layout(binding = kRopeNorm) readonly buffer Norm { float norm[]; };
+layout(binding = kRopeSinkTable) readonly buffer SinkTable { vec2 sink_cos_sin[]; };
+layout(binding = kRopeSinkQ) writeonly buffer SinkQ { float sink_q[]; };
 
 shared float squares[kRopeNormPartials];
 float inverse = 1.0;  // of the head's root mean square
@@ -47,14 +50,14 @@ float channel(uint head_at, uint c) {
     return value;
 }
 
-float rotated(uint token, uint head_at, uint c) {
+float rotated(uint token, uint head_at, uint c, bool as_sink) {
     precise float here = channel(head_at, c);
     if (c >= pc.n_rot) return here;
     uint half_rot = pc.n_rot / 2;
     bool first = kInterleaved != 0 ? (c & 1) == 0 : c < half_rot;
     uint pair = kInterleaved != 0 ? c / 2 : (first ? c : c - half_rot);
     uint partner = kInterleaved != 0 ? (c ^ 1) : (first ? c + half_rot : c - half_rot);
-    vec2 angle = cos_sin[token * half_rot + pair];
+    vec2 angle = as_sink ? sink_cos_sin[token * half_rot + pair] : cos_sin[token * half_rot + pair];
     precise float there = channel(head_at, partner);
     precise float turned = here * angle.x;
     precise float crossed = there * angle.y;
@@ -66,12 +69,16 @@ void append(uint token, uint head, uint c) {
     const uint n_pairs = kHeadDim / 2;
     uint at = (token * (pc.n_heads + 2 * pc.n_kv_heads) + head) * kHeadDim;
     bool is_value = head >= pc.n_heads + pc.n_kv_heads;
-    float v0 = is_value ? qkv[at + c] : rotated(token, at, c);
-    float v1 = is_value ? qkv[at + c + 1] : rotated(token, at, c + 1);
+    float v0 = is_value ? qkv[at + c] : rotated(token, at, c, false);
+    float v1 = is_value ? qkv[at + c + 1] : rotated(token, at, c + 1, false);
     if (head < pc.n_heads) {
         uint to = (token * pc.n_heads + head) * kHeadDim + c;
         q[to] = v0;
         q[to + 1] = v1;
+        if (kSinks != 0) {
+            sink_q[to] = rotated(token, at, c, true);
+            sink_q[to + 1] = rotated(token, at, c + 1, true);
+        }
         return;
     }
     uint kv_head = is_value ? head - pc.n_heads - pc.n_kv_heads : head - pc.n_heads;

@@ -1,7 +1,8 @@
 // attention_paged: out[t, h] = softmax(score_scale * q[t, h] . K) V over every sealed page before the token's own page,
 // then over its own, open page up to the token itself. attention_merge adds up what splits left apart.
 //
-// With a window, query i sees the keys j with i - j < window; with a cap, a score s becomes cap tanh(s / cap).
+// With a window, query i sees the keys j with i - j < window; with sinks also the keys j < n_sinks, which it reads with
+// sink_q in q's place; with a cap, a score s becomes cap tanh(s / cap).
 //
 // Per page: int8 and int4 keys fold their channel's scale into the query, score = (q .* scale) . code + q . zero;
 // values fold their token's scale into the weight, out += (p * scale) * code, and sum p * zero beside.
@@ -20,6 +21,7 @@ struct AttentionPush {
     float score_scale;
     float score_cap;       // with a cap
     uint window;           // with a window: tokens, the query's own included
+    uint n_sinks;          // with sinks: tokens
 };
 
 // Consecutive query tokens of one sequence within one page.
@@ -43,6 +45,7 @@ const uint kAttentionPages0 = 6;    // sealed pages of this layer, slabs 0 .. kM
 const uint kAttentionPages1 = 7;
 const uint kAttentionPages2 = 8;
 const uint kAttentionPages3 = 9;
+const uint kAttentionSinkQ = 10;    // as kAttentionQ; read only with sinks
 
 const uint kMaxSlabs = 4;
 const uint kSplitPages = 16;
@@ -56,13 +59,18 @@ const uint kAttentionSpecValueFormat = 5;
 const uint kAttentionSpecOpenFormat = 6;
 const uint kAttentionSpecSlabs = 7;
 const uint kAttentionSpecCap = 8;     // 1: with a cap
-const uint kAttentionSpecWindow = 9;  // 1: with a window
+const uint kAttentionSpecReach = 9;   // kReach...
+
+const uint kReachAll = 0;
+const uint kReachWindow = 1;
+const uint kReachSinks = 2;  // a window and sinks
 
 struct AttentionMergePush {
     uint n_rows;
     uint n_heads;
     uint max_splits;
-    uint window;  // tokens; 0: all
+    uint window;   // tokens; 0: all
+    uint n_sinks;  // tokens
 };
 const uint kMergeRows = 0;      // (n_rows, 2) uint: row of out, position; in the first split: already written
 const uint kMergePartials = 1;

@@ -201,7 +201,7 @@ Result<ModelShape> read_gemma_shape(const GgufFile& file, std::string_view archi
 /// Every period-th layer sees all tokens, the others a window.
 void alternate_windows(ModelShape& s, std::uint32_t period) {
     for (std::uint32_t i = 0; i < s.n_layers; ++i) {
-        if ((i + 1) % period == 0) s.spans[i].window = 0;
+        if ((i + 1) % period == 0) s.spans[i].reach = {};
     }
 }
 
@@ -253,7 +253,7 @@ Result<ModelShape> read_gemma3_shape(const GgufFile& file, std::string_view arch
     for (std::uint32_t i = 0; i < s.n_layers; ++i) {
         const bool is_local = (i + 1) % kPeriod != 0;
         const bool is_short = window.value_or(0) < s.context_length;
-        s.spans[i] = {.window = is_local && is_short ? window.value_or(0) : 0,
+        s.spans[i] = {.reach = {.window = is_local && is_short ? window.value_or(0) : 0},
                       .rope = is_local ? 1U : 0U};
     }
     scale_scores_by_dim(s, 62);
