@@ -33,6 +33,8 @@ struct Case {
     std::uint32_t keys;
     std::uint32_t values;
     std::uint32_t n_slabs = 1;
+    AttentionReach reach = {};
+    float cap = 0;
 
     std::uint32_t open() const { return keys == kKvF32 ? kKvF32 : kKvF16; }
     std::uint32_t n_heads() const { return n_kv_heads * n_rep; }
@@ -43,7 +45,9 @@ struct Case {
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
     return out << "head_dim " << c.head_dim << ", heads " << c.n_heads() << "/" << c.n_kv_heads
-               << ", formats " << c.keys << ":" << c.values << ", " << c.n_slabs << " slabs";
+               << ", formats " << c.keys << ":" << c.values << ", " << c.n_slabs
+               << " slabs, window " << c.reach.window << ", sinks " << c.reach.n_sinks << ", cap "
+               << c.cap;
 }
 
 struct Sequence {
@@ -72,7 +76,10 @@ public:
         const auto slots = shuffled(pages_.n_open(), random_);
         for (std::size_t i = 0; i < lengths.size(); ++i) add(lengths[i], slots[i], ids);
         q_ = normal_values(std::size_t{n_rows_} * c.n_heads() * c.head_dim, random_, q_deviation);
+        sink_q_ =
+            normal_values(std::size_t{n_rows_} * c.n_heads() * c.head_dim, random_, q_deviation);
         q_buffer_ = gpu.buffer_of(q_);
+        sink_q_buffer_ = gpu.buffer_of(sink_q_);
         table_buffer_ = gpu.buffer_of(table_);
     }
 
@@ -81,6 +88,7 @@ public:
     std::size_t row_floats() const { return std::size_t{c_.n_heads()} * c_.head_dim; }
     const std::vector<Sequence>& sequences() const { return sequences_; }
     Slice q() const { return q_buffer_.slice(); }
+    Slice sink_q() const { return sink_q_buffer_.slice(); }
     Slice table() const { return table_buffer_.slice(); }
     KvLayer layer() const { return pages_.layer(); }
     std::uint32_t most_splits() const {
@@ -178,7 +186,11 @@ private:
         const auto keys = std::span(s.keys).subspan(kv_head * n_tokens * d, n_seen * d);
         const auto values = std::span(s.values).subspan(kv_head * n_tokens * d, n_seen * d);
         const auto expected =
-            reference::attend(std::span(q_).subspan(at, d), keys, values, c_.scale());
+            reference::attend(std::span(q_).subspan(at, d), keys, values, c_.scale(),
+                              {.window = c_.reach.window,
+                               .n_sinks = c_.reach.n_sinks,
+                               .sink_q = std::span(sink_q_).subspan(at, d),
+                               .cap = c_.cap});
         double error = 0;
         for (std::size_t i = 0; i < d; ++i) {
             const double difference = std::abs(out[at + i] - expected[i]);
@@ -197,28 +209,32 @@ private:
     std::vector<std::uint32_t> table_;
     std::uint32_t n_rows_ = 0;
     std::vector<float> q_;
+    std::vector<float> sink_q_;
     Buffer q_buffer_;
+    Buffer sink_q_buffer_;
     Buffer table_buffer_;
 };
 
 /// Something that attends: the op, or kernels built for another kind of device.
 struct Runner {
     std::uint32_t tile_tokens;
-    std::function<void(Recorder&, const Slice& q, const KvLayer&, const Attention::Work&,
-                       const Slice& partials, const Slice& out)>
+    std::function<void(Recorder&, const Scene&, const Attention::Work&, const Slice& partials,
+                       const Slice& out)>
         record;
 };
 
 Runner op_runner(Gpu& gpu, const Case& c) {
-    const auto op = std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale());
-    op->prepare({c.keys, c.values}, c.n_slabs).value();
+    const auto op = std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale(), c.cap);
+    op->prepare({c.keys, c.values}, c.n_slabs, c.reach).value();
     return {op->tile_tokens(),
-            [op](Recorder& recorder, const Slice& q, const KvLayer& kv, const Attention::Work& work,
-                 const Slice& partials,
-                 const Slice& out) { op->record(recorder, q, kv, work, partials, out); }};
+            [op](Recorder& recorder, const Scene& scene, const Attention::Work& work,
+                 const Slice& partials, const Slice& out) {
+                op->record(recorder, scene.q(), scene.layer(), work, partials, out,
+                           scene.shape().reach, scene.sink_q());
+            }};
 }
 
-using AttentionKernel = Kernel<shared::AttentionPush, 10, 8>;
+using AttentionKernel = Kernel<shared::AttentionPush, 11, 10>;
 using MergeKernel = Kernel<shared::AttentionMergePush, 3, 2>;
 
 /// The build for devices without subgroup shuffles: values pass through shared memory.
@@ -226,9 +242,9 @@ Runner portable_runner(Gpu& gpu, const Case& c, std::uint32_t lanes, std::uint32
                        std::uint32_t tile_tokens) {
     const auto create = [&](std::uint32_t tokens) {
         return std::make_shared<AttentionKernel>(
-            AttentionKernel::create(
-                *gpu.device, "attention_paged", attention_paged_spv,
-                {lanes, c.head_dim, heads_per_group, tokens, c.keys, c.values, c.open(), c.n_slabs})
+            AttentionKernel::create(*gpu.device, "attention_paged", attention_paged_spv,
+                                    {lanes, c.head_dim, heads_per_group, tokens, c.keys, c.values,
+                                     c.open(), c.n_slabs, c.cap > 0 ? 1U : 0U, c.reach.kind()})
                 .value());
     };
     const auto single = create(1);
@@ -237,27 +253,34 @@ Runner portable_runner(Gpu& gpu, const Case& c, std::uint32_t lanes, std::uint32
         MergeKernel::create(*gpu.device, "attention_merge", attention_merge_spv, {c.head_dim, 64})
             .value());
     const std::uint32_t chunks = (c.n_rep + heads_per_group - 1) / heads_per_group;
-    return {tile_tokens, [=](Recorder& recorder, const Slice& q, const KvLayer& kv,
-                             const Attention::Work& work, const Slice& partials, const Slice& out) {
+    return {tile_tokens, [=](Recorder& recorder, const Scene& scene, const Attention::Work& work,
+                             const Slice& partials, const Slice& out) {
+                const KvLayer kv = scene.layer();
                 const shared::AttentionPush push{.n_heads = c.n_heads(),
                                                  .n_kv_heads = c.n_kv_heads,
                                                  .pages_per_slab = kv.pages_per_slab,
                                                  .max_splits = work.max_splits,
-                                                 .score_scale = c.scale()};
+                                                 .score_scale = c.scale(),
+                                                 .score_cap = c.cap,
+                                                 .window = c.reach.window,
+                                                 .n_sinks = c.reach.n_sinks};
                 (work.single_tokens ? single : many)
                     ->record(recorder,
-                             {q, work.tiles, work.table, kv.open, out, partials, kv.slabs[0],
-                              kv.slabs[1], kv.slabs[2], kv.slabs[3]},
+                             {scene.q(), work.tiles, work.table, kv.open, out, partials,
+                              kv.slabs[0], kv.slabs[1], kv.slabs[2], kv.slabs[3], scene.sink_q()},
                              push,
                              {.x = work.n_tiles,
                               .y = c.n_kv_heads * chunks,
                               .z = std::max(work.max_splits, 1U)});
                 if (work.max_splits == 0) return;
                 const std::uint32_t n = work.n_rows * c.n_heads() * c.head_dim;
-                merge->record(
-                    recorder, {work.merge_rows, partials, out},
-                    {.n_rows = work.n_rows, .n_heads = c.n_heads(), .max_splits = work.max_splits},
-                    {.x = (n + 63) / 64});
+                merge->record(recorder, {work.merge_rows, partials, out},
+                              {.n_rows = work.n_rows,
+                               .n_heads = c.n_heads(),
+                               .max_splits = work.max_splits,
+                               .window = c.reach.window,
+                               .n_sinks = c.reach.n_sinks},
+                              {.x = (n + 63) / 64});
             }};
 }
 
@@ -290,7 +313,7 @@ std::vector<float> attend(Gpu& gpu, const Scene& scene, const Runner& runner, co
     for (const Sequence& s : scene.sequences())
         for (std::uint32_t r = 0; r < s.n_rows; ++r) {
             merge_rows.push_back(s.first_row + r);
-            merge_rows.push_back(Scene::n_splits(s));
+            merge_rows.push_back(s.n_sealed * kPageTokens + s.first_token + r);
         }
     const std::uint32_t max_splits =
         plan.splits_apart ? scene.most_splits() + plan.spare_splits : 0;
@@ -308,7 +331,7 @@ std::vector<float> attend(Gpu& gpu, const Scene& scene, const Runner& runner, co
         .merge_rows = merge_buffer.slice(),
         .n_rows = scene.n_rows()};
     gpu.run([&](Recorder& recorder) {
-        runner.record(recorder, scene.q(), scene.layer(), work, partials.slice(), out.slice());
+        runner.record(recorder, scene, work, partials.slice(), out.slice());
     });
     return contents<float>(out);
 }
@@ -435,6 +458,49 @@ BOOST_AUTO_TEST_CASE(without_subgroup_shuffles_it_is_the_same_softmax) {
         const Scene scene(gpu, p.c, kFewLengths);
         check_scene(gpu, scene, portable_runner(gpu, p.c, p.lanes, p.heads, p.tokens));
     }
+}
+
+/// Windows that end in a page, on a border, within a tile's tokens; wider than the sequence; splits
+/// of which nothing is seen.
+BOOST_AUTO_TEST_CASE(a_window_hides_what_lies_before_it) {
+    Gpu& gpu = Gpu::get();
+    for (const std::uint32_t window : {1U, 3U, 32U, 33U, 36U, 64U, 500U, 515U, 600U, 2000U}) {
+        const Case c{64, 1, 2, kKvInt8, kKvInt4, 1, {.window = window}};
+        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+    }
+    for (const Case& c : {Case{48, 2, 1, kKvF16, kKvF16, 2, {.window = 70}},
+                          Case{64, 1, 4, kKvInt4, kKvInt4, 1, {.window = 35}},
+                          Case{64, 2, 1, kKvF32, kKvF32, 1, {.window = 530}}})
+        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+}
+
+/// Sinks that end in a page, on a border, in the second split; pages that are sink and window both.
+BOOST_AUTO_TEST_CASE(sinks_are_seen_beside_the_window_by_their_own_query) {
+    Gpu& gpu = Gpu::get();
+    for (const AttentionReach& reach :
+         {AttentionReach{41, 4}, AttentionReach{8, 4}, AttentionReach{33, 32},
+          AttentionReach{500, 1}, AttentionReach{100, 530}, AttentionReach{3, 70}}) {
+        const Case c{64, 1, 2, kKvInt8, kKvInt4, 1, reach};
+        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+    }
+    for (const Case& c :
+         {Case{48, 2, 1, kKvF16, kKvF16, 2, {70, 5}}, Case{64, 2, 1, kKvF32, kKvF32, 1, {9, 3}}})
+        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+}
+
+BOOST_AUTO_TEST_CASE(a_cap_bounds_scores) {
+    Gpu& gpu = Gpu::get();
+    for (const Case& c : {Case{64, 1, 2, kKvF16, kKvF16, 1, {}, 2.0F},
+                          Case{48, 1, 1, kKvInt8, kKvInt4, 1, {.window = 40}, 50.0F}})
+        check_scene(gpu, Scene(gpu, c, kLengths, 3), op_runner(gpu, c));
+}
+
+BOOST_AUTO_TEST_CASE(without_subgroup_shuffles_windows_sinks_and_caps_are_the_same) {
+    Gpu& gpu = Gpu::get();
+    for (const Case& c : {Case{48, 1, 2, kKvInt4, kKvInt4, 1, {.window = 36}},
+                          Case{40, 1, 1, kKvF16, kKvInt8, 1, {41, 4}},
+                          Case{64, 1, 1, kKvInt8, kKvF16, 1, {.window = 540}, 5.0F}})
+        check_scene(gpu, Scene(gpu, c, {5, 33, 544, 1100}), portable_runner(gpu, c, 32, 1, 2));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

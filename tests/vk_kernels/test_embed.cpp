@@ -77,6 +77,40 @@ BOOST_AUTO_TEST_CASE(a_table_in_several_bindings_is_one_table) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(rows_are_scaled_and_added_to_what_is_there) {
+    Gpu& gpu = Gpu::get();
+    std::mt19937 random(3);
+    constexpr float kScale = 27.712812F;
+    for (const FormatInfo* format : kernel_formats()) {
+        Embed op(*gpu.device);
+        const auto id = static_cast<std::uint32_t>(format->id);
+        op.prepare(id).value();
+        op.prepare(id, Embed::Mode::add).value();
+        const TestMatrix tokens_table = random_matrix(*format, 50, 96, random);
+        const TestMatrix positions_table = random_matrix(*format, 40, 96, random);
+        const Matrix by_token = tokens_table.upload(gpu);
+        const Matrix by_position = positions_table.upload(gpu);
+        const auto tokens = some_tokens(50, 9, random);
+        const auto positions = some_tokens(40, 9, random);
+        const Buffer token_buffer = gpu.buffer_of(tokens);
+        const Buffer position_buffer = gpu.buffer_of(positions);
+        const Buffer y = gpu.filled_buffer<float>(tokens.size() * 96);
+        gpu.run([&](Recorder& recorder) {
+            op.record(recorder, by_token, token_buffer.slice(), y.slice(), 9, kScale);
+            op.record(recorder, by_position, position_buffer.slice(), y.slice(), 9, 1,
+                      Embed::Mode::add);
+        });
+        const auto found = contents<float>(y);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            const float scaled =
+                kScale * tokens_table.values[std::size_t{tokens[i / 96]} * 96 + i % 96];
+            const float expected =
+                scaled + positions_table.values[std::size_t{positions[i / 96]} * 96 + i % 96];
+            BOOST_TEST_REQUIRE(found[i] == expected, format->name << ", element " << i);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace kvasir::gpu

@@ -19,9 +19,17 @@
 namespace kvasir::gpu {
 namespace {
 
+using shared::epilogue_pairs_rows;
 using shared::kEpilogueAdd;
+using shared::kEpilogueCap;
+using shared::kEpilogueGelu;
+using shared::kEpilogueGeluExact;
+using shared::kEpilogueGeluMul;
 using shared::kEpilogueSiluMul;
 using shared::kEpilogueStore;
+using shared::kNormLayer;
+using shared::kNormNone;
+using shared::kNormRms;
 using shared::kRowTile;
 
 constexpr float kNormEps = 1e-5F;
@@ -29,14 +37,23 @@ constexpr float kNormEps = 1e-5F;
 constexpr double kTolerance = 2e-6;
 constexpr float kUntouched = -77.25F;
 
+constexpr float kCap = 3.5F;
+
 /// The kinds that decoders ask for, and those that follow from the op's flags.
-constexpr std::array<MatMulKind, 7> kKinds{{{0, kEpilogueStore, false, false},
-                                            {0, kEpilogueStore, true, false},
-                                            {0, kEpilogueStore, true, true},
-                                            {0, kEpilogueAdd, false, false},
-                                            {0, kEpilogueAdd, true, true},
-                                            {0, kEpilogueSiluMul, false, false},
-                                            {0, kEpilogueSiluMul, true, false}}};
+constexpr std::array<MatMulKind, 7> kKinds{{{0, kEpilogueStore, kNormNone},
+                                            {0, kEpilogueStore, kNormRms},
+                                            {0, kEpilogueStore, kNormRms, true},
+                                            {0, kEpilogueAdd, kNormNone},
+                                            {0, kEpilogueAdd, kNormRms, true},
+                                            {0, kEpilogueSiluMul, kNormNone},
+                                            {0, kEpilogueSiluMul, kNormRms}}};
+/// Those of few architectures, which read weights as the others do.
+constexpr std::array<MatMulKind, 6> kRareKinds{{{0, kEpilogueStore, kNormLayer, true},
+                                                {0, kEpilogueGelu, kNormLayer, true},
+                                                {0, kEpilogueGeluExact, kNormLayer, true},
+                                                {0, kEpilogueGeluMul, kNormRms},
+                                                {0, kEpilogueCap, kNormRms},
+                                                {0, kEpilogueCap, kNormLayer, true}}};
 
 struct Shape {
     std::uint32_t n_out;  // columns of y: rows of the matrix, or with SwiGLU pairs of rows
@@ -65,9 +82,10 @@ public:
             x_.insert(x_.end(), row.begin(), row.end());
         }
         Uploader uploader = Uploader::create(*gpu.device, *gpu.recorder).value();
-        norm_ = normal_values(shape.n_cols, random);
+        norm_ =
+            normal_values(std::size_t{kind.norm == kNormLayer ? 2U : 1U} * shape.n_cols, random);
         bias_ = normal_values(n_rows(), random, 4);
-        if (kind.norm) norm_vector_ = uploader.upload_vector(norm_).value();
+        if (kind.norm != kNormNone) norm_vector_ = uploader.upload_vector(norm_).value();
         if (kind.bias) bias_vector_ = uploader.upload_vector(bias_).value();
     }
 
@@ -86,27 +104,36 @@ public:
         return std::span(y_before_).subspan(std::size_t{token} * n_out(), n_out());
     }
     std::string name() const {
-        constexpr std::array<const char*, 3> kEpilogues{"store", "add", "silu_mul"};
+        constexpr std::array kEpilogues{"store", "add",        "silu_mul", "gelu_mul",
+                                        "gelu",  "gelu_exact", "cap"};
+        constexpr std::array kNorms{"", ", norm", ", layer norm"};
         return std::string(weights_.format->name) + " " + std::to_string(n_out()) + " x " +
                std::to_string(shape_.n_cols) + " " + kEpilogues[kind_.epilogue] +
-               (kind_.norm ? ", norm" : "") + (kind_.bias ? ", bias" : "");
+               kNorms[kind_.norm] + (kind_.bias ? ", bias" : "");
     }
 
     /// y of one token and what its rounding errors are measured against.
     std::vector<reference::Sum> expected(std::uint32_t token) const {
         std::vector<double> in(x(token).begin(), x(token).end());
-        if (kind_.norm) in = reference::rms_norm(x(token), norm_, kNormEps);
+        if (kind_.norm == kNormRms) in = reference::rms_norm(x(token), norm_, kNormEps);
+        if (kind_.norm == kNormLayer) in = reference::layer_norm(x(token), norm_, kNormEps);
         std::vector<reference::Sum> all;
         for (std::uint32_t i = 0; i < n_out(); ++i) {
-            if (kind_.epilogue == kEpilogueSiluMul) {
+            if (epilogue_pairs_rows(kind_.epilogue)) {
                 const std::uint32_t gate = i / shared::kGateRows * kRowTile + i % shared::kGateRows;
-                all.push_back(reference::silu_mul(sum_of_row(gate, in),
+                const auto activation =
+                    kind_.epilogue == kEpilogueSiluMul ? reference::silu : reference::gelu;
+                all.push_back(reference::gate_mul(activation, sum_of_row(gate, in),
                                                   sum_of_row(gate + shared::kGateRows, in)));
                 continue;
             }
             reference::Sum sum = sum_of_row(i, in);
             if (kind_.bias) sum.add(bias_[i]);
             if (kind_.epilogue == kEpilogueAdd) sum.add(y_before(token)[i]);
+            if (kind_.epilogue == kEpilogueGelu) sum = reference::activate(reference::gelu, sum);
+            if (kind_.epilogue == kEpilogueGeluExact)
+                sum = reference::activate(reference::gelu_exact, sum);
+            if (kind_.epilogue == kEpilogueCap) sum.value = kCap * std::tanh(sum.value / kCap);
             all.push_back(sum);
         }
         return all;
@@ -115,7 +142,7 @@ public:
 private:
     /// With SwiGLU the last tile's rows without a column are random too: they may not be stored.
     std::uint32_t n_rows() const {
-        if (kind_.epilogue != kEpilogueSiluMul) return shape_.n_out;
+        if (!epilogue_pairs_rows(kind_.epilogue)) return shape_.n_out;
         return (shape_.n_out + shared::kGateRows - 1) / shared::kGateRows * kRowTile;
     }
     reference::Sum sum_of_row(std::uint32_t row, std::span<const double> in) const {
@@ -166,13 +193,12 @@ struct Lanes {
 
 /// The build for devices that are not CPUs, in any shape.
 Runner portable_runner(Gpu& gpu, MatMulKind kind, const FormatInfo& format, const Lanes& lanes) {
-    using MatMulKernel = Kernel<shared::MatMulPush, 5, 9>;
+    using MatMulKernel = Kernel<shared::MatMulPush, 6, 10>;
     const auto kernel = std::make_shared<MatMulKernel>(
-        MatMulKernel::create(
-            *gpu.device, "mat_mul", mat_mul_spv,
-            {static_cast<std::uint32_t>(format.id), lanes.row_lanes, lanes.seg_lanes, lanes.rows,
-             lanes.tokens, kind.epilogue, kind.norm ? 1U : 0U, kind.bias ? 1U : 0U,
-             lanes.row_lanes * lanes.seg_lanes})
+        MatMulKernel::create(*gpu.device, "mat_mul", mat_mul_spv,
+                             {static_cast<std::uint32_t>(format.id), lanes.row_lanes,
+                              lanes.seg_lanes, lanes.rows, lanes.tokens, kind.epilogue, kind.norm,
+                              kind.bias ? 1U : 0U, 0U, lanes.row_lanes * lanes.seg_lanes})
             .value());
     return [=](Recorder& recorder, const MatMul::Args& args) {
         BOOST_TEST_REQUIRE(args.weights->parts.size() == 1U);
@@ -180,14 +206,15 @@ Runner portable_runner(Gpu& gpu, MatMulKind kind, const FormatInfo& format, cons
         const Slice weights = part.buffer.slice();
         kernel->record(recorder,
                        {weights, args.x, args.y, args.norm ? args.norm->slice() : weights,
-                        args.bias ? args.bias->slice() : weights},
+                        args.bias ? args.bias->slice() : weights, weights},
                        {.n_cols = args.weights->n_cols,
                         .n_rows = part.n_rows,
                         .n_tokens = args.n_tokens,
                         .y_stride = args.y_stride,
                         .y_first = args.y_first,
                         .scales_offset = part.scales_offset,
-                        .norm_eps = args.norm_eps},
+                        .norm_eps = args.norm_eps,
+                        .cap = args.cap},
                        {.x = (part.n_rows + kRowTile - 1) / kRowTile,
                         .y = (args.n_tokens + lanes.tokens - 1) / lanes.tokens});
     };
@@ -227,8 +254,10 @@ std::vector<float> multiply(Gpu& gpu, const Problem& problem, const Runner& runn
                           .y_first = problem.y_first(),
                           .epilogue = problem.kind().epilogue,
                           .norm = problem.norm(),
+                          .norm_kind = problem.kind().norm,
                           .norm_eps = kNormEps,
-                          .bias = problem.bias()});
+                          .bias = problem.bias(),
+                          .cap = kCap});
     });
     y = contents<float>(y_buffer);
     std::vector<float> out;
@@ -320,6 +349,19 @@ BOOST_AUTO_TEST_CASE(every_format_and_epilogue_agrees_with_the_reference) {
         }
 }
 
+BOOST_AUTO_TEST_CASE(rare_norms_and_epilogues_agree_with_the_reference_in_any_company) {
+    Gpu& gpu = Gpu::get();
+    std::mt19937 random(7);
+    for (const FormatInfo* format :
+         {find_format(FormatId{shared::kFormatF32}), find_format(FormatId{shared::kFormatQ8_0})})
+        for (const MatMulKind& kind : kRareKinds) {
+            const Runner runner = op_runner(kind, *format);
+            for (const Shape& shape : {Shape{31, 32}, Shape{48, 352}, Shape{75, 96, 64}})
+                check_values(gpu, Problem(gpu, *format, kind, shape, 13, random), runner);
+            check_company(gpu, Problem(gpu, *format, kind, {80, 416}, 37, random), runner);
+        }
+}
+
 BOOST_AUTO_TEST_CASE(a_token_has_the_same_bits_in_every_tile_and_company) {
     Gpu& gpu = Gpu::get();
     std::mt19937 random(2);
@@ -372,12 +414,12 @@ BOOST_AUTO_TEST_CASE(every_shape_of_the_portable_build_gives_the_same_bits) {
     Gpu& gpu = Gpu::get();
     std::mt19937 random(6);
     for (const FormatInfo* format : kernel_formats())
-        for (const MatMulKind& kind : {kKinds[4], kKinds[6]}) {
+        for (const MatMulKind& kind : {kKinds[4], kKinds[6], kRareKinds[2], kRareKinds[3]}) {
             const Problem problem(gpu, *format, kind, {48, 608}, 11, random);
             const auto expected = check_values(gpu, problem, op_runner(kind, *format));
             for (const Lanes& lanes :
                  {Lanes{16, 8, 2, 2}, Lanes{32, 4, 1, 8}, Lanes{32, 1, 1, 1}, Lanes{8, 3, 4, 4}}) {
-                if (kind.epilogue == kEpilogueSiluMul && lanes.rows == 1) continue;
+                if (epilogue_pairs_rows(kind.epilogue) && lanes.rows == 1) continue;
                 const Runner runner = portable_runner(gpu, kind, *format, lanes);
                 BOOST_TEST(same_bits(check_values(gpu, problem, runner), expected),
                            problem.name() << ": " << lanes.row_lanes << " x " << lanes.seg_lanes

@@ -7,6 +7,7 @@
 #include "config/base/half.hpp"
 #include "tests/support/gpu_fixture.hpp"
 #include "tests/support/kv_fixture.hpp"
+#include "tests/support/reference_ops.hpp"
 #include "tests/support/weight_fixture.hpp"
 #include "vk_kernels/ops/rope_append_kv.hpp"
 
@@ -21,6 +22,7 @@ struct Case {
     RopeShape rope;
     std::uint32_t open_format;
     std::uint32_t n_tokens;
+    bool has_sinks = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
@@ -128,16 +130,34 @@ void check_case(const Case& c) {
                      qkv[(t + 1) * stride - h.n_kv_heads * d + i]);
     }
 
+    // Sinks are read with the queries turned by another token's angles: here the one before.
+    std::vector<float> sink_angles(angles.begin() + c.rope.n_rot, angles.end());
+    sink_angles.insert(sink_angles.end(), angles.begin(), angles.begin() + c.rope.n_rot);
     const KvPages pages(gpu, shape, n_open, 1, 1);
-    const RopeAppendKv op = RopeAppendKv::create(*gpu.device, h, c.rope, c.open_format).value();
+    const RopeAppendKv op =
+        RopeAppendKv::create(*gpu.device, h, c.rope, c.open_format, false, c.has_sinks).value();
     const Buffer qkv_buffer = gpu.buffer_of(qkv);
     const Buffer angle_buffer = gpu.buffer_of(angles.empty() ? std::vector<float>(2) : angles);
     const Buffer slot_buffer = gpu.buffer_of(slots);
     const Buffer q_buffer = gpu.filled_buffer<float>(q.size());
+    const Buffer sink_angle_buffer =
+        gpu.buffer_of(sink_angles.empty() ? std::vector<float>(2) : sink_angles);
+    const Buffer sink_q_buffer = gpu.filled_buffer<float>(q.size());
     gpu.run([&](Recorder& recorder) {
         op.record(recorder, qkv_buffer.slice(), angle_buffer.slice(), slot_buffer.slice(),
-                  q_buffer.slice(), pages.layer(), c.n_tokens);
+                  q_buffer.slice(), pages.layer(), c.n_tokens, {},
+                  {sink_angle_buffer.slice(), sink_q_buffer.slice()});
     });
+    std::vector<std::uint32_t> sink_bits(q.size(), 0xffffffffU);
+    for (std::uint32_t t = 0; c.has_sinks && t < c.n_tokens; ++t)
+        for (std::uint32_t head = 0; head < h.n_heads; ++head) {
+            const auto turned = rotated(c.rope, qkv.data() + t * stride + head * d, d,
+                                        sink_angles.data() + std::size_t{t} * c.rope.n_rot);
+            for (std::uint32_t i = 0; i < d; ++i)
+                sink_bits[(std::size_t{t} * h.n_heads + head) * d + i] =
+                    std::bit_cast<std::uint32_t>(turned[i]);
+        }
+    compare_words(c, "sink q", contents<std::uint32_t>(sink_q_buffer), sink_bits);
     std::vector<std::uint32_t> q_bits;
     for (const float x : q) q_bits.push_back(std::bit_cast<std::uint32_t>(x));
     compare_words(c, "q", contents<std::uint32_t>(q_buffer), q_bits);
@@ -166,6 +186,68 @@ BOOST_AUTO_TEST_CASE(queries_and_open_pages_are_the_references_bit_by_bit) {
                                 {h.n_rot, interleaved},
                                 open_format,
                                 n_tokens});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(queries_for_sinks_are_turned_by_their_own_angles) {
+    for (const std::uint32_t n_rot : {64U, 16U})
+        for (const bool interleaved : {true, false})
+            check_case({{4, 2, 64}, {n_rot, interleaved}, kKvF16, 19, true});
+}
+
+/// The norm in double precision, then the rotation of what it rounds to.
+BOOST_AUTO_TEST_CASE(heads_are_normalized_before_they_are_turned) {
+    Gpu& gpu = Gpu::get();
+    std::mt19937 random(5);
+    constexpr std::uint32_t kTokens = 21;
+    constexpr float kEps = 1e-6F;
+    for (const std::uint32_t d : {8U, 32U, 72U, 128U, 256U}) {
+        const HeadShape h{3, 1, d};
+        const RopeShape rope{d, false};
+        const auto qkv = normal_values(std::size_t{kTokens} * 5 * d, random, 9);
+        const auto norm = normal_values(std::size_t{2} * d, random);
+        std::vector<float> angles;
+        for (std::uint32_t i = 0; i < kTokens * d / 2; ++i) {
+            angles.push_back(static_cast<float>(std::cos(0.37 * i)));
+            angles.push_back(static_cast<float>(std::sin(0.37 * i)));
+        }
+        const KvPageShape shape{1, d, kKvF32, kKvF32, kKvF32};
+        const KvPages pages(gpu, shape, 1, 1, 1);
+        const RopeAppendKv op = RopeAppendKv::create(*gpu.device, h, rope, kKvF32, true).value();
+        Uploader uploader = Uploader::create(*gpu.device, *gpu.recorder).value();
+        const Vector weights = uploader.upload_vector(norm).value();
+        const Buffer qkv_buffer = gpu.buffer_of(qkv);
+        const Buffer angle_buffer = gpu.buffer_of(angles);
+        std::vector<std::uint32_t> slots(kTokens);
+        for (std::uint32_t t = 0; t < kTokens; ++t) slots[t] = t;
+        const Buffer slot_buffer = gpu.buffer_of(slots);
+        const Buffer q_buffer = gpu.filled_buffer<float>(std::size_t{kTokens} * 3 * d);
+        gpu.run([&](Recorder& recorder) {
+            op.record(recorder, qkv_buffer.slice(), angle_buffer.slice(), slot_buffer.slice(),
+                      q_buffer.slice(), pages.layer(), kTokens, {&weights, kEps});
+        });
+        const auto q = contents<float>(q_buffer);
+        std::vector<float> keys(std::size_t{32} * d);
+        std::vector<float> values(std::size_t{32} * d);
+        decode_kv_page(shape.as_open(), pages.open(0), keys, values);
+        for (std::uint32_t t = 0; t < kTokens; ++t)
+            for (std::uint32_t head = 0; head < 4; ++head) {
+                const auto weight = std::span(norm).subspan(head < 3 ? 0 : d, d);
+                const auto normed = reference::rms_norm(
+                    std::span(qkv).subspan((std::size_t{t} * 5 + head) * d, d), weight, kEps);
+                const std::vector<float> rounded(normed.begin(), normed.end());
+                const auto expected =
+                    rotated(rope, rounded.data(), d, angles.data() + std::size_t{t} * d);
+                const float* const found =
+                    head < 3 ? &q[(std::size_t{t} * 3 + head) * d] : &keys[std::size_t{t} * d];
+                for (std::uint32_t i = 0; i < d; ++i)
+                    BOOST_TEST_REQUIRE(std::abs(found[i] - expected[i]) <= 2e-5,
+                                       "head_dim " << d << ", token " << t << ", head " << head);
+            }
+        for (std::uint32_t t = 0; t < kTokens; ++t)
+            for (std::uint32_t i = 0; i < d; ++i)
+                BOOST_TEST_REQUIRE(values[std::size_t{t} * d + i] ==
+                                   qkv[(std::size_t{t} * 5 + 4) * d + i]);
     }
 }
 

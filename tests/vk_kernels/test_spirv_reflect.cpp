@@ -3,19 +3,25 @@
 #include <string>
 #include <vector>
 
+#include "spv/add_experts.h"
+#include "spv/add_norm.h"
 #include "spv/attention_merge.h"
 #include "spv/attention_paged.h"
 #include "spv/attention_paged_cpu.h"
 #include "spv/attention_paged_shuffle.h"
+#include "spv/choose_experts.h"
 #include "spv/embed.h"
+#include "spv/group_experts.h"
 #include "spv/mat_mul.h"
 #include "spv/mat_mul_cpu.h"
 #include "spv/rope_append_kv.h"
 #include "spv/seal_page.h"
 #include "tests/support/gpu_fixture.hpp"
 #include "vk_kernels/kernel.hpp"
+#include "vk_kernels/shared/add_norm.h"
 #include "vk_kernels/shared/attention_paged.h"
 #include "vk_kernels/shared/embed.h"
+#include "vk_kernels/shared/experts.h"
 #include "vk_kernels/shared/mat_mul.h"
 #include "vk_kernels/shared/rope_append_kv.h"
 #include "vk_kernels/shared/seal_page.h"
@@ -36,16 +42,20 @@ struct Shader {
 
 const std::vector<Shader>& shaders() {
     static const std::vector<Shader> all{
-        {"embed", embed_spv, sizeof(shared::EmbedPush), 3, 2},
-        {"mat_mul", mat_mul_spv, sizeof(shared::MatMulPush), 5, 9},
-        {"mat_mul_cpu", mat_mul_cpu_spv, sizeof(shared::MatMulPush), 5, 9},
-        {"rope_append_kv", rope_append_kv_spv, sizeof(shared::RopeAppendKvPush), 5, 4},
+        {"embed", embed_spv, sizeof(shared::EmbedPush), 3, 3},
+        {"mat_mul", mat_mul_spv, sizeof(shared::MatMulPush), 6, 10},
+        {"mat_mul_cpu", mat_mul_cpu_spv, sizeof(shared::MatMulPush), 6, 10},
+        {"rope_append_kv", rope_append_kv_spv, sizeof(shared::RopeAppendKvPush), 8, 6},
         {"seal_page", seal_page_spv, sizeof(shared::SealPagePush), 4, 5},
-        {"attention_paged", attention_paged_spv, sizeof(shared::AttentionPush), 10, 8},
-        {"attention_paged_cpu", attention_paged_cpu_spv, sizeof(shared::AttentionPush), 10, 8},
-        {"attention_paged_shuffle", attention_paged_shuffle_spv, sizeof(shared::AttentionPush), 10,
-         8},
+        {"attention_paged", attention_paged_spv, sizeof(shared::AttentionPush), 11, 10},
+        {"attention_paged_cpu", attention_paged_cpu_spv, sizeof(shared::AttentionPush), 11, 10},
+        {"attention_paged_shuffle", attention_paged_shuffle_spv, sizeof(shared::AttentionPush), 11,
+         10},
         {"attention_merge", attention_merge_spv, sizeof(shared::AttentionMergePush), 3, 2},
+        {"add_norm", add_norm_spv, sizeof(shared::AddNormPush), 3, 1},
+        {"choose_experts", choose_experts_spv, sizeof(shared::ChooseExpertsPush), 3, 1},
+        {"group_experts", group_experts_spv, sizeof(shared::GroupExpertsPush), 2, 1},
+        {"add_experts", add_experts_spv, sizeof(shared::AddExpertsPush), 3, 1},
     };
     return all;
 }
@@ -128,16 +138,16 @@ BOOST_AUTO_TEST_CASE(any_word_may_change_without_a_crash) {
 
 BOOST_AUTO_TEST_CASE(a_host_that_binds_something_else_is_refused_and_told_what) {
     using shared::EmbedPush;
-    const std::string bindings = refusal<EmbedPush, 4, 2>(embed_spv);
+    const std::string bindings = refusal<EmbedPush, 4, 3>(embed_spv);
     BOOST_TEST(says_differ(bindings), bindings);
     BOOST_TEST((bindings.find("bindings 0x7, expected 0xf") != bindings.npos), bindings);
-    const std::string specs = refusal<EmbedPush, 3, 1>(embed_spv);
+    const std::string specs = refusal<EmbedPush, 3, 2>(embed_spv);
     BOOST_TEST(says_differ(specs), specs);
-    BOOST_TEST((specs.find("spec constants 0x3, expected 0x1") != specs.npos), specs);
-    const std::string push = refusal<LongerPush, 3, 2>(embed_spv);
+    BOOST_TEST((specs.find("spec constants 0x7, expected 0x3") != specs.npos), specs);
+    const std::string push = refusal<LongerPush, 3, 3>(embed_spv);
     BOOST_TEST(says_differ(push), push);
-    BOOST_TEST((push.find("push 20 bytes, expected 24") != push.npos), push);
-    const std::string other = refusal<EmbedPush, 3, 2>(seal_page_spv);
+    BOOST_TEST((push.find("push 24 bytes, expected 28") != push.npos), push);
+    const std::string other = refusal<EmbedPush, 3, 3>(seal_page_spv);
     BOOST_TEST(says_differ(other), other);
 }
 
