@@ -43,9 +43,10 @@ struct ModelShape {
     float score_cap = 0;                                    // soft bound of scaled scores; 0: none
     float logit_cap = 0;                                    // soft bound of logits; 0: none
     std::uint32_t ffn_epilogue = shared::kEpilogueSiluMul;  // mat_mul.h: the activation
-    bool has_qk_norm = false;       // queries and keys are normalized head by head
-    bool has_branch_norms = false;  // what a half adds to the residual stream is normalized
-    bool is_parallel = false;       // attention and feed-forward read the same residual stream
+    bool has_qk_norm = false;        // queries and keys are normalized head by head
+    bool has_fused_tensors = false;  // q, k, v in one tensor, and gate and up
+    bool has_branch_norms = false;   // what a half adds to the residual stream is normalized
+    bool is_parallel = false;        // attention and feed-forward read the same residual stream
     gpu::ExpertShape experts;
     std::vector<Rope> ropes;       // all of one shape; n_rot 0: learned positions instead
     std::vector<LayerSpan> spans;  // (n_layers)

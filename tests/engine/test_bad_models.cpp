@@ -57,6 +57,13 @@ void check_refused(const Case& c) {
     BOOST_TEST(error.message.size() < 400);
 }
 
+TinyModel& rename_to(TinyModel& m, const std::string& architecture) {
+    for (auto& [key, value] : m.keys) {
+        if (key.starts_with("llama.")) key.replace(0, 5, architecture);
+    }
+    return m.set("general.architecture", architecture);
+}
+
 const std::vector<Case> kMetadata = {
     {"an unknown architecture",
      [](TinyModel& m) { m.set("general.architecture", "mamba"); },
@@ -195,10 +202,43 @@ const std::vector<Case> kMetadata = {
      [](TinyModel& m) { m.set("llama.rope.scaling.type", "spiral\a"); },
      ErrorCode::unsupported,
      {"llama.rope.scaling.type", "spiral", "linear"}},
-    {"experts",
+    {"a yarn that begins at no context",
+     [](TinyModel& m) {
+         m.set("llama.rope.scaling.type", "yarn")
+             .set("llama.rope.scaling.original_context_length", 0U);
+     },
+     ErrorCode::corrupt,
+     {"llama.rope.scaling.original_context_length", "0", "at least 1"}},
+    {"experts of which nobody says how many are used",
      [](TinyModel& m) { m.set("llama.expert_count", 8U); },
+     ErrorCode::corrupt,
+     {"llama.expert_used_count", "absent"}},
+    {"more experts a token than there are",
+     [](TinyModel& m) { m.set("llama.expert_count", 4U).set("llama.expert_used_count", 5U); },
+     ErrorCode::corrupt,
+     {"llama.expert_used_count", "5", "1 to 4"}},
+    {"a million experts",
+     [](TinyModel& m) {
+         m.set("llama.expert_count", 1'000'000U).set("llama.expert_used_count", 2U);
+     },
+     ErrorCode::corrupt,
+     {"llama.expert_count", "1000000", "1 to 256"}},
+    {"experts where the family has none",
+     [](TinyModel& m) { rename_to(m, "qwen2").set("qwen2.expert_count", 8U); },
      ErrorCode::unsupported,
-     {"llama.expert_count", "8"}}};
+     {"qwen2.expert_count", "8", "none"}},
+    {"a soft cap below 0",
+     [](TinyModel& m) { rename_to(m, "gemma2").set("gemma2.attn_logit_softcapping", -50.0F); },
+     ErrorCode::corrupt,
+     {"gemma2.attn_logit_softcapping", "-50", "positive"}},
+    {"a local rotation base of 0",
+     [](TinyModel& m) { rename_to(m, "gemma3").set("gemma3.rope.freq_base_swa", 0.0F); },
+     ErrorCode::corrupt,
+     {"gemma3.rope.freq_base_swa", "0", "positive"}},
+    {"a layer norm's epsilon under the other norm's name",
+     [](TinyModel& m) { rename_to(m, "gpt2"); },
+     ErrorCode::corrupt,
+     {"gpt2.attention.layer_norm_epsilon", "absent"}}};
 
 const std::vector<Case> kTensors = {
     {"no embedding",
@@ -279,6 +319,50 @@ const std::vector<Case> kTensors = {
      },
      ErrorCode::corrupt,
      {"rope_freqs.weight"}},
+    {"long rope factors of another head size",
+     [](TinyModel& m) {
+         m.set("llama.rope.scaling.original_context_length", 128U);
+         m.tensors.push_back({"rope_factors_long.weight", {15}, std::vector<float>(15, 1.0F)});
+     },
+     ErrorCode::corrupt,
+     {"rope_factors_long.weight", "15", "16"}},
+    {"heads that are to be normalized, without a norm",
+     [](TinyModel& m) { rename_to(m, "qwen3"); },
+     ErrorCode::corrupt,
+     {"blk.0.attn_q_norm.weight", "missing"}},
+    {"a fused tensor in parts",
+     [](TinyModel& m) { rename_to(m, "phi3"); },
+     ErrorCode::corrupt,
+     {"blk.0.attn_qkv.weight", "missing"}},
+    {"a router without experts",
+     [](TinyModel& m) {
+         m.set("llama.expert_count", 4U).set("llama.expert_used_count", 2U);
+         m.tensors.push_back({"blk.0.ffn_gate_inp.weight", {4, 64}, std::vector<float>(256, 1.0F)});
+     },
+     ErrorCode::corrupt,
+     {"blk.0.ffn_gate_exps.weight", "missing"}},
+    {"a router for fewer experts",
+     [](TinyModel& m) {
+         m.set("llama.expert_count", 4U).set("llama.expert_used_count", 2U);
+         m.tensors.push_back({"blk.0.ffn_gate_inp.weight", {3, 64}, std::vector<float>(192, 1.0F)});
+     },
+     ErrorCode::corrupt,
+     {"blk.0.ffn_gate_inp.weight", "(3, 64)", "expected (4, 64)"}},
+    {"no norm behind a half",
+     [](TinyModel& m) { rename_to(m, "gemma2"); },
+     ErrorCode::corrupt,
+     {"blk.0.post_attention_norm.weight", "missing"}},
+    {"no learned positions",
+     [](TinyModel& m) { rename_to(m, "gpt2").set("gpt2.attention.layer_norm_epsilon", 1e-5F); },
+     ErrorCode::corrupt,
+     {"position_embd.weight", "missing"}},
+    {"fewer learned positions than the context has",
+     [](TinyModel& m) {
+         rename_to(m, "gpt2").set("gpt2.attention.layer_norm_epsilon", 1e-5F);
+         m.tensors.push_back({"position_embd.weight", {100, 64}, std::vector<float>(6400, 1.0F)});
+     },
+     ErrorCode::corrupt,
+     {"position_embd.weight", "(100, 64)", "expected (512, 64)"}},
     {"rows that no kernel reads",
      [](TinyModel& m) { m = TinyModel({.dim = 60}); },
      ErrorCode::unsupported,
@@ -305,11 +389,13 @@ bool header_is_accepted(const std::filesystem::path& path) {
     if (name.has_error()) return false;
     const auto architecture = find_architecture(*name);
     if (architecture.has_error()) return false;
-    const auto shape = (*architecture)->read_shape(*file, *name);
+    const auto shape = (*architecture)->read_shape(*file, *name, 0);
     if (shape.has_error()) return false;
     BOOST_TEST(shape->n_layers >= 1);
     BOOST_TEST(shape->heads.n_heads % shape->heads.n_kv_heads == 0);
-    BOOST_TEST(shape->rope.frequencies.size() == shape->rope.shape.n_rot / 2);
+    BOOST_TEST(shape->spans.size() == shape->n_layers);
+    for (const Rope& rope : shape->ropes)
+        BOOST_TEST(rope.frequencies.size() == rope.shape.n_rot / 2);
     return true;
 }
 

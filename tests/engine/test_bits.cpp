@@ -86,6 +86,47 @@ BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_in_any_weight_format,
     check_silent(run);
 }
 
+// Experts chosen, windows that end anywhere, parallel halves, learned positions: alone in chunks,
+// and in a batch that changes from step to step.
+BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_or_company_in_any_architecture,
+                     data::make(std::array<std::string, 11>{
+                         "qwen3", "qwen3moe", "phi3", "mixtral", "mistral-swa", "gpt2", "gptneox",
+                         "starcoder2", "gemma", "gemma2", "gemma3"}),
+                     name) {
+    const Golden golden = read_golden("arch/" + name);
+    ModelRun run(golden.model, "int8:int4");
+    check_chunks(run, golden.tokens, kPlans);
+    const Tokens other = random_tokens(70, golden.n_vocab, 1);
+    const Rows expected = run.cold(golden.tokens);
+    const Rows expected_other = run.cold(other);
+    Job first = run.begin(golden.tokens, Plan{.chunk = 5}, 0, KvCache::Lookup::refused);
+    Job second = run.begin(other, Plan{.chunk = 33}, 0, KvCache::Lookup::refused);
+    run.finish({&second, &first});
+    BOOST_TEST(difference(first.rows, expected) == "");
+    BOOST_TEST(difference(second.rows, expected_other) == "");
+    first.state.release(0);
+    second.state.release(0);
+    check_silent(run);
+}
+
+BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_with_sinks_and_a_window, data::make(kKvFormats), kv) {
+    const Golden golden = read_golden("arch/llama");
+    for (const auto& [sinks, recent] : {std::pair{4U, 41U}, {40U, 7U}}) {
+        ModelRun run(golden.model, kv, {.sinks = sinks, .recent = recent});
+        check_chunks(run, golden.tokens, kPlans);
+        check_silent(run);
+    }
+}
+
+// Until tokens fall out of the window, what sinks are read with are the queries themselves.
+BOOST_AUTO_TEST_CASE(do_not_depend_on_sinks_before_the_window_is_full) {
+    const Golden golden = read_golden("arch/llama");
+    ModelRun all(golden.model, "int8");
+    ModelRun run(golden.model, "int8", {.sinks = 5, .recent = 60});
+    const Tokens tokens(golden.tokens.begin(), golden.tokens.begin() + 65);
+    BOOST_TEST(difference(run.cold(tokens), all.cold(tokens)) == "");
+}
+
 BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_with_any_head_shape, data::make(kShapes), shape) {
     const ScratchFile file(TinyModel(shape.shape).file());
     ModelRun run(file.path(), "int4");

@@ -59,6 +59,17 @@ BOOST_DATA_TEST_CASE(logits_and_greedy_ids_agree_with_f32_pages,
     BOOST_TEST(run.model().device().n_validation_messages() == 0);
 }
 
+/// The reference computed every position anew over the tokens that the window leaves.
+BOOST_AUTO_TEST_CASE(sinks_and_a_window_agree_with_the_model_that_sees_only_them) {
+    Golden golden = read_golden("arch/streaming");
+    golden.model = read_golden("arch/llama").model;
+    ModelRun run(golden.model, "f32", {.sinks = 4, .recent = 41});
+    check_logits(run, golden, 1e-3);
+    const Tokens ids = continue_greedily(run, golden);
+    BOOST_TEST(ids == golden.greedy, boost::test_tools::per_element());
+    BOOST_TEST(run.model().device().n_validation_messages() == 0);
+}
+
 BOOST_DATA_TEST_CASE(logits_agree_with_f16_pages, boost::unit_test::data::make(kModels), name) {
     const Golden golden = read_golden(name);
     ModelRun run(golden.model, "f16");

@@ -2,6 +2,7 @@
 // gave for it.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -35,7 +36,8 @@ struct Golden {
 inline std::vector<std::uint32_t> json_numbers(std::string_view text, const std::string& key) {
     const std::size_t at = text.find("\"" + key + "\":");
     KVASIR_CHECK(at != std::string_view::npos, "the golden has the key");
-    const std::string rest(text.substr(at + key.size() + 3));
+    const std::size_t begin = text.find_first_not_of(' ', at + key.size() + 3);
+    const std::string rest(text.substr(std::min(begin, text.size())));
     const char* p = rest.c_str();
     std::vector<std::uint32_t> numbers;
     for (p += *p == '[' ? 1 : 0;;) {

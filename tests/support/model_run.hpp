@@ -84,6 +84,8 @@ struct RunNeeds {
     std::uint32_t step_tokens = 256;
     std::uint32_t context = 0;
     std::uint64_t kv_budget_bytes = 0;
+    std::uint32_t sinks = 0;
+    std::uint32_t recent = 0;
     std::string kv_overrides;  // "0=f16,3-4=int8"
     bool validation = true;
 };
@@ -98,6 +100,8 @@ public:
         options.kv = parse_kv_formats(kv).value();
         options.kv_overrides = parse_kv_overrides(needs.kv_overrides).value();
         options.context = needs.context;
+        options.sinks = needs.sinks;
+        options.recent = needs.recent;
         options.max_sequences = needs.max_sequences;
         options.step_tokens = needs.step_tokens;
         options.max_logit_rows = needs.step_tokens;

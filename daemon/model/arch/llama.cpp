@@ -38,7 +38,7 @@ Result<LlamaLayer> load_layer(TensorLoader& loader, const ModelShape& s, std::ui
     const std::uint32_t kv_dim = s.heads.n_kv_heads * s.heads.head_dim;
     LlamaLayer layer;
     KVASIR_TRY(layer.attn_norm, loader.vector(name("attn_norm.weight"), s.dim));
-    if (loader.has(name("attn_qkv.weight"))) {  // phi3
+    if (s.has_fused_tensors) {
         KVASIR_TRY(layer.qkv, loader.matrix(name("attn_qkv.weight"), q_dim + 2 * kv_dim, s.dim));
     } else {
         KVASIR_TRY(layer.qkv, loader.stacked({{name("attn_q.weight"), q_dim},
@@ -62,11 +62,11 @@ Result<LlamaLayer> load_layer(TensorLoader& loader, const ModelShape& s, std::ui
         KVASIR_TRY(layer.experts, ExpertFeedForward::load(loader, s, name("")));
         return layer;
     }
-    if (loader.has(name("ffn_gate.weight")) || !loader.has(name("ffn_up.weight"))) {
+    if (s.has_fused_tensors) {
+        KVASIR_TRY(layer.gate_up, loader.fused_gate_up(name("ffn_up.weight"), s.ffn_dim, s.dim));
+    } else {
         KVASIR_TRY(layer.gate_up, loader.gate_up(name("ffn_gate.weight"), name("ffn_up.weight"),
                                                  s.ffn_dim, s.dim));
-    } else {  // phi3: gates, then ups, in one tensor
-        KVASIR_TRY(layer.gate_up, loader.fused_gate_up(name("ffn_up.weight"), s.ffn_dim, s.dim));
     }
     KVASIR_TRY(layer.down, loader.matrix(name("ffn_down.weight"), s.dim, s.ffn_dim));
     return layer;
@@ -214,6 +214,13 @@ Result<ModelShape> read_qwen3_shape(const GgufFile& file, std::string_view archi
     return shape;
 }
 
+Result<ModelShape> read_phi3_shape(const GgufFile& file, std::string_view architecture,
+                                   std::uint32_t context) {
+    KVASIR_TRY(ModelShape shape, read_halves_shape(file, architecture, context));
+    shape.has_fused_tensors = true;
+    return shape;
+}
+
 }  // namespace
 
 Architecture llama_architecture() {
@@ -229,7 +236,7 @@ Architecture qwen3moe_architecture() {
     return {"qwen3moe", read_qwen3_shape, load_llama};
 }
 Architecture phi3_architecture() {
-    return {"phi3", read_halves_shape, load_llama};
+    return {"phi3", read_phi3_shape, load_llama};
 }
 
 }  // namespace kvasir
