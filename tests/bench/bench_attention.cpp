@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     b.tiles = upload(64);
     b.table = upload(std::uint64_t{b.n_pages} * 4);
     b.merge = upload(16);
-    b.merge.mapped_as<std::uint32_t>()[1] = b.n_pages / shared::kSplitPages + 1;
+    b.merge.mapped_as<std::uint32_t>()[1] = b.n_pages * shared::kPageTokens;
     b.partials = upload(std::uint64_t{kHeads.n_heads} * (b.n_pages / shared::kSplitPages + 1) *
                         (kHeads.head_dim + 2) * 4);
     fill(b.q.mapped(), 0x3dcccccd);  // 0.1

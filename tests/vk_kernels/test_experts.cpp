@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "spv/mat_mul.h"
 #include "tests/support/gpu_fixture.hpp"
 #include "tests/support/reference_ops.hpp"
 #include "tests/support/weight_fixture.hpp"
@@ -129,6 +130,43 @@ struct RoutedCase {
     std::uint32_t per_part;  // experts a binding
 };
 
+/// The build for devices that are not CPUs, of the same case.
+std::vector<float> portable_product(Gpu& gpu, const MatMul::Args& args, const Buffer& y) {
+    struct Lanes {
+        std::uint32_t row_lanes, seg_lanes, rows;
+    };
+    const Lanes lanes = args.epilogue == kEpilogueSiluMul ? Lanes{16, 8, 2} : Lanes{32, 4, 1};
+    const MatMulKind kind = MatMul::kind_of(args);
+    const auto kernel =
+        Kernel<shared::MatMulPush, 6, 10>::create(
+            *gpu.device, "mat_mul", mat_mul_spv,
+            {kind.format, lanes.row_lanes, lanes.seg_lanes, lanes.rows, args.routes->tile_tokens,
+             kind.epilogue, kind.norm, 0U, 1U, lanes.row_lanes * lanes.seg_lanes})
+            .value();
+    const Matrix& w = *args.weights;
+    gpu.run([&](Recorder& recorder) {
+        for (const Matrix::Part& part : w.parts) {
+            const Slice weights = part.buffer.slice();
+            kernel.record(recorder,
+                          {weights, args.x, y.slice(), args.norm ? args.norm->slice() : weights,
+                           weights, args.routes->words},
+                          {.n_cols = w.n_cols,
+                           .n_rows = w.stack_rows,
+                           .n_tokens = args.n_tokens,
+                           .y_stride = args.y_stride,
+                           .y_first = 0,
+                           .scales_offset = part.scales_offset,
+                           .norm_eps = args.norm_eps,
+                           .cap = 0,
+                           .x_share = args.x_share,
+                           .first_expert = part.first_row / w.stack_stride(),
+                           .n_experts = part.n_rows / w.stack_stride()},
+                          {.x = w.stack_stride() / kRowTile, .y = args.routes->n_tiles});
+        }
+    });
+    return contents<float>(y);
+}
+
 /// A routed product has the bits of each expert's own product, row by row.
 void check_routed(Gpu& gpu, const RoutedCase& c, std::uint32_t n_tokens, std::mt19937& random) {
     const FormatInfo& format = *find_format(FormatId{c.format});
@@ -163,6 +201,9 @@ void check_routed(Gpu& gpu, const RoutedCase& c, std::uint32_t n_tokens, std::mt
     gpu.run([&](Recorder& recorder) { op.record(recorder, args); });
     const auto found = contents<float>(y_buffer);
     BOOST_TEST(std::isnan(found.back()));
+    const auto portable = portable_product(gpu, args, gpu.filled_buffer<float>(found.size()));
+    BOOST_TEST(std::memcmp(portable.data(), found.data(), found.size() * sizeof(float)) == 0,
+               n_tokens << " tokens: the portable build gives other bits");
     args.routes = nullptr;
     args.n_tokens = n_tokens;
     op.prepare(MatMul::kind_of(args)).value();
