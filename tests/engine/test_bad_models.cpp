@@ -545,6 +545,26 @@ BOOST_AUTO_TEST_CASE(keys_too_large_for_a_page_end_the_sequence) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(sinks_are_refused_without_a_window_or_rotations) {
+    const auto refusal = [](const std::string& path, std::uint32_t sinks, std::uint32_t recent) {
+        ModelOptions options;
+        options.path = path;
+        options.sinks = sinks;
+        options.recent = recent;
+        const auto model = Model::load(options, {});
+        BOOST_TEST_REQUIRE(model.has_error());
+        BOOST_TEST((model.error().code == ErrorCode::invalid_argument), model.error().message);
+        return model.error().message;
+    };
+    const std::string goldens = std::string(KVASIR_TEST_DATA) + "/golden/arch/";
+    const std::string no_window = refusal(goldens + "llama.gguf", 4, 0);
+    BOOST_TEST(no_window.find("4 sinks and 0 recent") != std::string::npos, no_window);
+    const std::string no_sinks = refusal(goldens + "llama.gguf", 0, 40);
+    BOOST_TEST(no_sinks.find("0 sinks and 40 recent") != std::string::npos, no_sinks);
+    const std::string learned = refusal(goldens + "gpt2.gguf", 4, 40);
+    BOOST_TEST(learned.find("learned positions") != std::string::npos, learned);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace kvasir
