@@ -55,6 +55,7 @@ struct CacheSettings {
     std::uint32_t session_ttl_seconds = 3600;    // idle; 0: until it is ended
     std::uint32_t anonymous_ttl_seconds = 3600;  // since the last use; 0: until space is short
     std::uint32_t max_sessions = 1024;           // a domain
+    std::string prefixes_dir = "/etc/kvasir/prefixes.d";
     std::string disk_dir = "/var/lib/kvasir/kv";
     std::uint64_t disk_budget_bytes = 0;  // 0: no disk tier
     bool scrub = false;                   // zero what is freed

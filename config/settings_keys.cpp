@@ -82,6 +82,8 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "is short."},
         {"cache.max_sessions", Count{&s.cache.max_sessions, 1, 65'536},
          "Sessions of one domain; beyond, the one idle longest ends."},
+        {"cache.prefixes_dir", Text{&s.cache.prefixes_dir},
+         "Prefixes computed at start, one a file: name, and text, [[messages]] or tokens."},
         {"cache.disk_dir", Text{&s.cache.disk_dir},
          "Where saved sessions and prefixes lie, with cache.disk_budget_bytes."},
         {"cache.disk_budget_bytes", Size{&s.cache.disk_budget_bytes, 0, 1ULL << 50},

@@ -20,6 +20,7 @@
 #include "daemon/http/http_server.hpp"
 #include "daemon/http/loading_engine.hpp"
 #include "daemon/kvasird_options.hpp"
+#include "daemon/kvasird_prefixes.hpp"
 #include <systemd/sd-daemon.h>
 
 namespace kvasir {
@@ -108,8 +109,11 @@ private:
 /// Makes the engine on its own thread; logs a line a stage and at least a second apart.
 class Loader {
 public:
-    Loader(EngineOptions options, std::shared_ptr<LoadingEngine> target)
-        : options_(std::move(options)), target_(std::move(target)), thread_([this] { load(); }) {}
+    Loader(EngineOptions options, std::string prefixes_dir, std::shared_ptr<LoadingEngine> target)
+        : options_(std::move(options)),
+          prefixes_dir_(std::move(prefixes_dir)),
+          target_(std::move(target)),
+          thread_([this] { load(); }) {}
     ~Loader() {
         if (thread_.joinable()) thread_.join();
     }
@@ -128,6 +132,7 @@ private:
                                       {"parameters", model->n_parameters},
                                       {"context", model->context_length},
                                       {"ms", took.count()}});
+            compute_prefix_files(**engine, prefixes_dir_);
             target_->set_engine(std::move(*engine));
         }
         done_ = true;
@@ -155,6 +160,7 @@ private:
     }
 
     const EngineOptions options_;
+    const std::string prefixes_dir_;
     const std::shared_ptr<LoadingEngine> target_;
     std::string stage_;
     Clock::time_point last_line_;
@@ -231,7 +237,7 @@ int run(const Settings& settings) {
                            {"tcp_port", (*server)->tcp_port()},
                            {"inherited", http_opts->inherited_sockets.size()}});
     Watchdog watchdog;
-    Loader loader(std::move(*engine_opts), engine);
+    Loader loader(std::move(*engine_opts), settings.cache.prefixes_dir, engine);
     const int code = serve(signals, *engine, loader, watchdog);
     drain(**server, signals, *engine, watchdog);
     server->reset();  // removes the socket's file, cancels what still runs

@@ -169,6 +169,8 @@ void Engine::count_hits(RunningRequest& r) {
 /// What was computed becomes the prefix of that name, instead of what was before.
 Result<> Engine::hold_prefix(RunningRequest& r) {
     Holder& prefix = *r.holder;
+    const NodeId before =
+        prefix.branches.empty() ? kNoNode : cache_->tip(prefix.branches.back().id);
     for (const Holder::Branch& branch : prefix.branches) cache_->unpin_branch(branch.id);
     const std::uint64_t now = boot_clock_ms();
     prefix.ttl = {.idle_ms = r.request.prefix->ttl.idle_ms,
@@ -178,8 +180,12 @@ Result<> Engine::hold_prefix(RunningRequest& r) {
     holders_->hold(prefix, tip, r.state.tokens(),
                    static_cast<std::uint32_t>(r.state.tokens().size()), now);
     prefix.n_tokens = (cache_->tree().depth(tip) + 1) * kPage;
-    if (prefix.domain != kCommonDomain) return {};
-    return cache_->pin_branch(prefix.branches.back().id);
+    if (prefix.domain == kCommonDomain)
+        KVASIR_TRY_VOID(cache_->pin_branch(prefix.branches.back().id));
+    const bool is_on_disk = before == tip && !prefix.ttl.idle_ms && !prefix.ttl.absolute_ms &&
+                            disk_ && disk_->has(prefix.kind, prefix.domain, prefix.name);
+    if (disk_ && disk_->reaches(prefix.domain) && !is_on_disk) disk_->save(prefix, {});
+    return {};
 }
 
 /// Before the sequence lets go of its pages, its holder takes them. Returns who is to have the
@@ -202,8 +208,6 @@ std::optional<TailOwner> Engine::hold_pages(RunningRequest& r, FinishReason& rea
         return owner;
     }
     const auto held = reason == FinishReason::stop ? hold_prefix(r) : Result<>();
-    if (reason == FinishReason::stop && !held.has_error() && disk_ && disk_->reaches(holder.domain))
-        disk_->save(holder, {});
     r.holder = nullptr;
     if (held.has_error()) {
         reason = FinishReason::error;

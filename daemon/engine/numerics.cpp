@@ -49,6 +49,11 @@ Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesyst
         mix(state, formats.values);
     }
     mix(state, kv.open_format);
+    for (const LayerSpan& span : model.shape().spans) {
+        mix(state, span.reach.window);
+        mix(state, span.reach.n_sinks);
+    }
+    mix(state, model.shape().sink_span);
     mix(state, model.context_length());
     mix(state, model.device().fingerprint());
     mix(state, model.device().kernels_fingerprint());

@@ -89,7 +89,8 @@ struct Activations {
 
     /// Every one of these.
     std::vector<const gpu::Buffer*> all() const {
-        return {&x, &qkv, &q, &attn, &partials, &hidden, &out_x, &logits};
+        return {&x,      &qkv,    &q,      &sink_q, &attn,   &partials, &hidden,
+                &branch, &router, &chosen, &shares, &routes, &out_x,    &logits};
     }
 
     static Result<Activations> create(gpu::Device& device, const ModelShape& shape,

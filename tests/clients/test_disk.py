@@ -201,6 +201,45 @@ class DiskTest(DiskCase):
         self.stop(second)
 
 
+class PrefixFilesTest(DiskCase):
+    def test_prefixes_of_the_operator_are_there_from_the_start(self):
+        directory = os.path.join(self.state.name, "prefixes.d")
+        os.mkdir(directory)
+        text = "Once upon a time there was a little girl who lived in a village near the forest. " * 6
+        for name, content in {
+                "story.toml": 'text = "%s"\n' % text,
+                "chat.toml": 'name = "helper"\nidle_seconds = 500\n[[messages]]\nrole = "system"\ncontent = "%s"\n' % text,
+                "ids.toml": "tokens = %s\n" % tokens_of(1, 70),
+                "short.toml": 'text = "too short"\n',
+                "wrong.toml": 'text = 7\n',
+                "torn.toml": '[[mess',
+                "other.txt": "not ours"}.items():
+            with open(os.path.join(directory, name), "w") as file:
+                file.write(content)
+        first = self.daemon("--set", "cache.prefixes_dir=" + directory)
+        listed = {one["id"]: one for one in self.ok(first, "GET", "/v1/prefixes")["data"]}
+        self.assertEqual(sorted(listed), ["helper", "ids", "story"])
+        self.assertTrue(all(one["common"] for one in listed.values()))
+        log = first.log_text()
+        for name in ("short", "wrong", "torn"):
+            self.assertRegex(log, "prefix not computed.*%s.toml" % name)
+        got = self.ok(first, "POST", "/v1/chat/completions",
+                      {"messages": [{"role": "system", "content": text}, {"role": "user", "content": "Hello"}],
+                       "max_tokens": 2})
+        self.assertGreater(got["usage"]["prompt_tokens_details"]["cached_tokens"], 60)
+        self.wait_saved(first, 3)
+        stamps = {path: os.stat(path).st_mtime_ns for path in self.files()}
+        self.stop(first)
+
+        second = self.daemon("--set", "cache.prefixes_dir=" + directory)
+        self.assertEqual(len(self.ok(second, "GET", "/v1/prefixes")["data"]), 3)
+        self.assertIn("snapshot restored", second.log_text())
+        # What is as it was is not written again; a time to live begins anew.
+        same = [path for path in self.files() if stamps.get(path) == os.stat(path).st_mtime_ns]
+        self.assertGreaterEqual(len(same), 2)
+        self.stop(second)
+
+
 class SessionDiskTest(DiskCase):
     """A domain that the configuration names reaches the disk: here the one of whoever runs the tests."""
 
