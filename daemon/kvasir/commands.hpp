@@ -16,6 +16,11 @@ ExitCode show_metrics(Context& context);
 ExitCode show_tokens(Context& context);
 ExitCode show_sessions(Context& context);
 ExitCode end_session(Context& context);
+ExitCode save_session(Context& context);
+ExitCode restore_session(Context& context);
+ExitCode show_prefixes(Context& context);
+ExitCode add_prefix(Context& context);
+ExitCode remove_prefix(Context& context);
 ExitCode show_cache(Context& context);
 
 /// The fields of a request body that run and chat share, without the braces:

@@ -21,6 +21,11 @@ ExitCode execute(Context& context) {
         case Command::tokenize: return show_tokens(context);
         case Command::ps: return show_sessions(context);
         case Command::end: return end_session(context);
+        case Command::save: return save_session(context);
+        case Command::restore: return restore_session(context);
+        case Command::prefix_list: return show_prefixes(context);
+        case Command::prefix_add: return add_prefix(context);
+        case Command::prefix_rm: return remove_prefix(context);
         case Command::cache: return show_cache(context);
     }
     return ExitCode::usage;

@@ -16,16 +16,29 @@ namespace {
 
 constexpr std::string_view kDefaultSocket = "/run/kvasir/kvasir.sock";
 
+/// What follows a command.
+enum class Takes { nothing, text, name, name_and_text };
+
 struct CommandName {
-    std::string_view name;
+    std::string_view words;
     Command command;
+    Takes takes = Takes::nothing;
 };
 
 constexpr std::array kCommands = {
-    CommandName{"run", Command::run},         CommandName{"chat", Command::chat},
-    CommandName{"health", Command::health},   CommandName{"models", Command::models},
-    CommandName{"metrics", Command::metrics}, CommandName{"tokenize", Command::tokenize},
-    CommandName{"ps", Command::ps},           CommandName{"end", Command::end},
+    CommandName{"run", Command::run, Takes::text},
+    CommandName{"chat", Command::chat},
+    CommandName{"health", Command::health},
+    CommandName{"models", Command::models},
+    CommandName{"metrics", Command::metrics},
+    CommandName{"tokenize", Command::tokenize, Takes::text},
+    CommandName{"ps", Command::ps},
+    CommandName{"end", Command::end, Takes::name},
+    CommandName{"save", Command::save, Takes::name},
+    CommandName{"restore", Command::restore, Takes::name},
+    CommandName{"prefix list", Command::prefix_list},
+    CommandName{"prefix add", Command::prefix_add, Takes::name_and_text},
+    CommandName{"prefix rm", Command::prefix_rm, Takes::name},
     CommandName{"cache", Command::cache},
 };
 
@@ -186,27 +199,39 @@ Result<void> check_allowed(const po::variables_map& values, Command command,
 }
 
 /// words: the command and what follows it.
-Result<void> read_words(const std::vector<std::string>& words, Options& options,
-                        std::string& name) {
-    if (words.empty())
+Result<void> read_words(std::vector<std::string> words, Options& options, std::string& name) {
+    if (words.empty()) {
         return usage(
-            "a command is missing: run, chat, ps, end, cache, tokenize, health, models or metrics");
+            "a command is missing: run, chat, ps, end, save, restore, prefix, cache, tokenize, "
+            "health, models or metrics");
+    }
     name = words.front();
+    if (name == "prefix" && words.size() > 1) {
+        name += " " + words[1];
+        words.erase(words.begin());
+    }
+    if (name == "prefix") return usage("prefix: expected list, add or rm after it");
     const auto found = std::find_if(kCommands.begin(), kCommands.end(),
-                                    [&name](const CommandName& c) { return c.name == name; });
+                                    [&name](const CommandName& c) { return c.words == name; });
     if (found == kCommands.end()) return usage("`" + name + "` is no command");
     options.command = found->command;
-    if (options.command == Command::end && words.size() != 2)
-        return usage("end: expected one argument, the session's id");
-    const bool takes_text = options.command == Command::run ||
-                            options.command == Command::tokenize || options.command == Command::end;
-    if (words.size() > (takes_text ? 2U : 1U)) {
-        return usage(name + ": found `" + words.back() + "`, expected " +
-                     (takes_text ? "one text; put it in quotes" : "no argument"));
+    auto rest = words.begin() + 1;
+    const bool takes_name = found->takes == Takes::name || found->takes == Takes::name_and_text;
+    if (takes_name) {
+        if (rest == words.end() || rest->empty())
+            return usage(name + ": expected one argument, the name");
+        options.name = *rest++;
     }
-    if (words.size() == 2 && (words[1] != "-" || options.command == Command::end))
-        options.text = words[1];
-    return {};
+    const bool takes_text = found->takes == Takes::text || found->takes == Takes::name_and_text;
+    if (takes_text && rest != words.end()) {
+        if (*rest != "-") options.text = *rest;
+        ++rest;
+    }
+    if (rest == words.end()) return {};
+    return usage(name + ": found `" + *rest + "`, expected " +
+                 (takes_text   ? "one text; put it in quotes"
+                  : takes_name ? "one argument, the name"
+                               : "no argument"));
 }
 
 Result<po::variables_map> parse_values(std::span<const char* const> arguments) {
@@ -255,6 +280,10 @@ std::string help_text() {
            "  chat             talk with the model; /help lists what can be typed\n"
            "  ps               list your sessions and what they keep\n"
            "  end SESSION      end a session: its pages are free at once\n"
+           "  save SESSION     keep a session on disk; restore SESSION brings it back\n"
+           "  prefix list      list the prefixes that your prompts can begin on\n"
+           "  prefix add NAME [TEXT]\n"
+           "                   compute TEXT, or standard input, ahead; prefix rm NAME drops it\n"
            "  cache            what the cache holds\n"
            "  tokenize [TEXT]  print the token ids of TEXT\n"
            "  health           print the server's state\n"

@@ -25,7 +25,22 @@ struct GenerationOptions {
     std::string model;
 };
 
-enum class Command { run, chat, health, models, metrics, tokenize, ps, end, cache };
+enum class Command {
+    run,
+    chat,
+    health,
+    models,
+    metrics,
+    tokenize,
+    ps,
+    end,
+    save,
+    restore,
+    prefix_list,
+    prefix_add,
+    prefix_rm,
+    cache,
+};
 
 struct Options {
     bool help = false;
@@ -35,7 +50,8 @@ struct Options {
     bool echo = false;  // run: the prompt first
     Endpoint endpoint;
     Command command = Command::run;
-    std::optional<std::string> text;  // of run and tokenize; absent: standard input
+    std::optional<std::string> text;  // of run, tokenize, prefix add; absent: standard input
+    std::string name;                 // of a session or prefix
     std::string system;               // chat
     GenerationOptions generation;
 };

@@ -83,6 +83,37 @@ std::string printable(std::string text) {
     return text;
 }
 
+/// The text of the command line, or standard input. nullopt: there is none, and code says why.
+std::optional<std::string> text_or_input(Context& context, ExitCode& code) {
+    if (context.options.text) return context.options.text;
+    auto input = read_standard_input(context);
+    code = context.interrupts.take() ? ExitCode::cancelled : ExitCode::failed;
+    if (code == ExitCode::cancelled) return std::nullopt;
+    if (input.has_value()) return std::move(*input);
+    print_error(context, input.error().message);
+    return std::nullopt;
+}
+
+std::string describe_prefixes(const json::object& object) {
+    const json::value* data = object.if_contains("data");
+    if (data == nullptr || !data->is_array()) return {};
+    std::string text = fmt::format("{:<24} {:>8} {:>7} {:>9} {:>7}  {}\n", "PREFIX", "TOKENS",
+                                   "PAGES", "KIB", "HITS", "WHOSE");
+    for (const json::value& one : data->get_array()) {
+        if (!one.is_object()) continue;
+        const json::object& prefix = one.get_object();
+        const json::value* id = prefix.if_contains("id");
+        const json::value* common = prefix.if_contains("common");
+        const bool is_common = common != nullptr && common->is_bool() && common->get_bool();
+        text += fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>7.0f}  {}\n",
+                            id == nullptr ? std::string() : printable(plain(*id)),
+                            number(prefix, "tokens"), number(prefix, "pages"),
+                            number(prefix, "bytes") / 1024, number(prefix, "hits"),
+                            is_common ? "everybody's" : "yours");
+    }
+    return text;
+}
+
 std::string describe_sessions(const json::object& object) {
     const json::value* data = object.if_contains("data");
     if (data == nullptr || !data->is_array()) return {};
@@ -130,7 +161,34 @@ ExitCode show_sessions(Context& context) {
 }
 
 ExitCode end_session(Context& context) {
-    const std::string path = "/v1/sessions/" + percent_encoded(context.options.text.value_or(""));
+    const std::string path = "/v1/sessions/" + percent_encoded(context.options.name);
+    return answer(context, {"DELETE", path, ""}, describe_fields);
+}
+
+ExitCode save_session(Context& context) {
+    const std::string path = "/v1/sessions/" + percent_encoded(context.options.name) + "/save";
+    return answer(context, {"POST", path, ""}, describe_fields);
+}
+
+ExitCode restore_session(Context& context) {
+    const std::string path = "/v1/sessions/" + percent_encoded(context.options.name) + "/restore";
+    return answer(context, {"POST", path, ""}, describe_fields);
+}
+
+ExitCode show_prefixes(Context& context) {
+    return answer(context, {"GET", "/v1/prefixes", ""}, describe_prefixes);
+}
+
+ExitCode add_prefix(Context& context) {
+    ExitCode code = ExitCode::ok;
+    const auto text = text_or_input(context, code);
+    if (!text) return code;
+    const json::object body{{"name", context.options.name}, {"text", *text}};
+    return answer(context, {"POST", "/v1/prefixes", json::serialize(body)}, describe_fields);
+}
+
+ExitCode remove_prefix(Context& context) {
+    const std::string path = "/v1/prefixes/" + percent_encoded(context.options.name);
     return answer(context, {"DELETE", path, ""}, describe_fields);
 }
 
@@ -148,16 +206,10 @@ ExitCode show_metrics(Context& context) {
 }
 
 ExitCode show_tokens(Context& context) {
-    if (!context.options.text) {
-        auto input = read_standard_input(context);
-        if (context.interrupts.take()) return ExitCode::cancelled;
-        if (input.has_error()) {
-            print_error(context, input.error().message);
-            return ExitCode::failed;
-        }
-        context.options.text = std::move(*input);
-    }
-    const std::string body = json::serialize(json::object{{"content", *context.options.text}});
+    ExitCode code = ExitCode::ok;
+    const auto text = text_or_input(context, code);
+    if (!text) return code;
+    const std::string body = json::serialize(json::object{{"content", *text}});
     return answer(context, {"POST", "/tokenize", body}, describe_tokens);
 }
 

@@ -155,8 +155,8 @@ BOOST_AUTO_TEST_CASE(a_key_file_gives_its_first_word) {
 }
 
 BOOST_AUTO_TEST_CASE(end_takes_exactly_one_session) {
-    BOOST_TEST(parse({"end", "a b"}).value().text.value() == "a b");
-    BOOST_TEST(parse({"end", "-"}).value().text.value() == "-");
+    BOOST_TEST(parse({"end", "a b"}).value().name == "a b");
+    BOOST_TEST(parse({"end", "-"}).value().name == "-");
     BOOST_TEST(parse({"end"}).has_error());
     BOOST_TEST(parse({"end", "a", "b"}).has_error());
     BOOST_TEST(parse({"ps", "a"}).has_error());
@@ -168,6 +168,32 @@ BOOST_AUTO_TEST_CASE(help_names_every_command) {
     for (const char* name : {"run", "chat", "ps", "end", "cache", "health", "models", "metrics",
                              "tokenize", "--socket", "130"}) {
         BOOST_TEST(help_text().find(name) != std::string::npos, name);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(prefixes_and_snapshots_are_named) {
+    const Options add = parse({"prefix", "add", "house", "You are a helper"}).value();
+    BOOST_TEST((add.command == Command::prefix_add));
+    BOOST_TEST(add.name == "house");
+    BOOST_TEST(add.text.value() == "You are a helper");
+    BOOST_TEST(!parse({"prefix", "add", "house"}).value().text.has_value());
+    BOOST_TEST(!parse({"prefix", "add", "house", "-"}).value().text.has_value());
+    BOOST_TEST((parse({"prefix", "list"}).value().command == Command::prefix_list));
+    BOOST_TEST(parse({"prefix", "rm", "house"}).value().name == "house");
+    BOOST_TEST((parse({"save", "talk"}).value().command == Command::save));
+    BOOST_TEST(parse({"restore", "talk", "--json"}).value().name == "talk");
+    for (const std::vector<const char*>& wrong :
+         std::vector<std::vector<const char*>>{{"prefix"},
+                                               {"prefix", "drop"},
+                                               {"prefix", "add"},
+                                               {"prefix", "list", "x"},
+                                               {"prefix", "rm", "a", "b"},
+                                               {"prefix", "add", "a", "b", "c"},
+                                               {"save"},
+                                               {"save", ""},
+                                               {"restore", "a", "b"}}) {
+        const auto options = parse_options(wrong);
+        BOOST_TEST(options.has_error(), wrong.back());
     }
 }
 
