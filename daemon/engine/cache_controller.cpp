@@ -190,8 +190,7 @@ Result<Freed> CacheController::drop_prefix(const Caller& caller, const std::stri
 
 Freed CacheController::end_context(const Caller& caller, const std::string& context) {
     const DomainId domain{caller.domain};
-    if (Holder* nameless = parts_.holders.find(HolderKind::context, domain, context))
-        parts_.detach_running(*nameless);
+    parts_.detach_context(domain, context);
     return freed(parts_.holders.end_context(domain, context).n_pages);
 }
 

@@ -20,8 +20,8 @@ public:
         std::function<std::uint64_t()> now_ms;
         /// Ends the holder's running requests as cancelled.
         std::function<void(Holder&)> cancel_running;
-        /// Its running requests go on, and leave nothing behind when they end.
-        std::function<void(Holder&)> detach_running;
+        /// The context's running requests go on, and leave nothing behind when they end.
+        std::function<void(DomainId, const std::string& context)> detach_context;
         /// Zeroes what is free, where that is asked for.
         std::function<void()> scrub;
     };

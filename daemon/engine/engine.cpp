@@ -86,7 +86,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         .page_bytes = model.kv().shape().page_bytes(),
         .now_ms = boot_clock_ms,
         .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
-        .detach_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, false); },
+        .detach_context = [raw = engine.get()](
+                              DomainId domain,
+                              const std::string& context) { raw->detach_context(domain, context); },
         .scrub = [raw = engine.get()] { raw->scrub(); }});
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),

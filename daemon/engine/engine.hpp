@@ -88,6 +88,7 @@ private:
     Result<> hold_prefix(RunningRequest& request);
     void count_hits(RunningRequest& request);
     void end_running(const Holder& holder, bool cancel);
+    void detach_context(DomainId domain, const std::string& context);
     void expire();
     void run_step();
     Result<> compute(const std::vector<RunningRequest*>& requests,

@@ -45,6 +45,17 @@ void Engine::end_running(const Holder& holder, bool cancel) {
     }
 }
 
+/// The context has ended: what its requests still compute is nobody's.
+void Engine::detach_context(DomainId domain, const std::string& context) {
+    for (const auto& request : running_) {
+        if (request->is_done || request->holder == nullptr || request->request.prefix ||
+            DomainId{request->request.domain} != domain || request->request.context != context)
+            continue;
+        --request->holder->n_running;
+        request->holder = nullptr;
+    }
+}
+
 /// Who is to keep the request's pages; nullptr: nobody by name.
 Result<Holder*> Engine::find_holder(const GenerationRequest& request) {
     const DomainId domain{request.domain};

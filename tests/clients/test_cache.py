@@ -185,6 +185,22 @@ class Sessions(CacheTest):
         self.ok("POST", "/v1/contexts/nameless/end")
         self.assertEqual(self.report()["free_pages"], self.report()["pages"])
 
+    def test_a_context_that_ends_under_a_running_request_keeps_nothing_of_it(self):
+        for session in ("editor", None):
+            body = {"prompt": OPENING, "max_tokens": 200, "temperature": 0, "ignore_eos": True, "context": "repo"}
+            if session:
+                body["session_id"] = session
+            events = self.daemon.stream("/v1/completions", body)
+            next(events)
+            self.ok("POST", "/v1/contexts/repo/end")
+            rest = list(events)
+            self.assertEqual(rest[-1], "[DONE]")
+            self.assertGreater(len(rest), 20)  # it went on
+            if session:
+                self.assertEqual(self.ok("GET", "/v1/sessions/editor")["pages"], 0)
+            self.assertTrue(self.daemon.eventually(lambda: self.report()["free_pages"] == self.report()["pages"]),
+                            self.report())
+
     def test_misses_are_named(self):
         told = self.complete(OPENING, n=40, session_id="m")
         prompt = self.tokens(OPENING)
