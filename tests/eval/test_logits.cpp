@@ -11,8 +11,9 @@ namespace {
 
 using namespace kvasir::test;
 
-const std::string kModel = data_file("golden/arch/llama.gguf");
-const std::string kTokens = data_file("golden/arch/llama.golden.json");  // an object with "tokens"
+const std::string kLlama = "golden/arch/llama";
+const std::string kModel = data_file(kLlama + ".gguf");
+const std::string kTokens = data_file(kLlama + ".golden.json");  // an object with "tokens"
 
 std::string join(std::span<const std::uint32_t> numbers) {
     std::string text;
@@ -27,10 +28,18 @@ struct LogitsRun {
 };
 
 /// The golden's tokens and positions, and more arguments.
-LogitsRun run_logits(const std::string& positions, std::vector<std::string> more) {
+LogitsRun run_logits(const std::string& positions, std::vector<std::string> more,
+                     const std::string& golden = kLlama) {
     const TextFile out("");
-    std::vector<std::string> arguments = {"logits",      "--model", kModel,  "--tokens", kTokens,
-                                          "--positions", positions, "--out", out.name()};
+    std::vector<std::string> arguments = {"logits",
+                                          "--model",
+                                          data_file(golden + ".gguf"),
+                                          "--tokens",
+                                          data_file(golden + ".golden.json"),
+                                          "--positions",
+                                          positions,
+                                          "--out",
+                                          out.name()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome outcome = run_eval(arguments);
     const auto printed = outcome.json();
@@ -101,6 +110,34 @@ BOOST_AUTO_TEST_CASE(are_the_same_bits_chunked_decoded_batched_and_reused) {
                                       "--state", state.path().string(), "--decode-from", "10"});
         BOOST_TEST(restored.n_cached == 64);
         BOOST_TEST((restored.rows == expected.rows), kv << " restored from disk");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(reuse_is_invisible_where_attention_has_a_window) {
+    struct Case {
+        const char* model;
+        std::vector<std::string> more;
+    };
+    for (const Case& one : {Case{"golden/arch/mistral-swa", {}}, Case{"golden/arch/gemma3", {}},
+                            Case{kLlama.c_str(), {"--sinks", "4", "--recent", "41"}}}) {
+        const std::string tokens = data_file(std::string(one.model) + ".golden.json");
+        const auto run = [&](std::vector<std::string> way) {
+            way.insert(way.end(), one.more.begin(), one.more.end());
+            way.insert(way.end(), {"--kv", "int4"});
+            return run_logits("63,95", way, one.model);
+        };
+        const TempDir state;
+        const auto expected = run({});
+        for (const std::vector<std::string>& tier :
+             {std::vector<std::string>{"device"}, std::vector<std::string>{"host"},
+              std::vector<std::string>{"disk", "--state", state.path().string()}}) {
+            std::vector<std::string> way = {"--reuse-from", tokens, "--decode-from", "50",
+                                            "--tier"};
+            way.insert(way.end(), tier.begin(), tier.end());
+            const auto reused = run(way);
+            BOOST_TEST(reused.n_cached == 64);
+            BOOST_TEST((reused.rows == expected.rows), one.model << " " << tier[0]);
+        }
     }
 }
 
