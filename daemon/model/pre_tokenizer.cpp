@@ -10,62 +10,12 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "daemon/model/pre_tokenizer_dialect.hpp"
 #include "daemon/model/utf8.hpp"
+#include "quant/gguf.hpp"
 
 namespace kvasir {
 namespace {
-
-// The expressions as their makers published them, in Perl's dialect over Unicode.
-constexpr std::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kLlama3 =
-    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
-    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2 =
-    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
-    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kOneDigit = R"(\p{N})";
-constexpr std::string_view kThreeDigits = "[0-9][0-9][0-9]";
-constexpr std::string_view kFalconPunctuation = R"([\p{P}\$\+<=>\^~\|`]+)";
-
-const std::vector<PreTokenizerRule>& table() {
-    static const std::vector<PreTokenizerRule> rules{
-        {"gpt-2", {kGpt2}},
-        {"default", {kGpt2}},  // files from before the key existed
-        {"llama-bpe", {kLlama3}, true, true},
-        {"qwen2", {kQwen2}},
-        {"falcon", {kFalconPunctuation, kGpt2, kThreeDigits}},
-        {"starcoder", {kOneDigit, kGpt2}},
-        {"smollm", {kOneDigit, kGpt2}},
-    };
-    return rules;
-}
-
-/// PCRE2 counts U+180E as white space, Unicode since 6.3 and the makers of vocabularies do not: \s
-/// is written out.
-std::string expand_white_space(std::string_view pattern) {
-    constexpr std::string_view members = R"(\p{Z}\x{9}-\x{d}\x{85})";
-    std::string out;
-    bool in_class = false;
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
-        const char c = pattern[i];
-        if (c != '\\' || i + 1 == pattern.size()) {
-            if (c == '[') in_class = true;
-            if (c == ']') in_class = false;
-            out += c;
-            continue;
-        }
-        const char escaped = pattern[++i];
-        if (escaped == 's') {
-            (((out += in_class ? "" : "[") += members) += in_class ? "" : "]");
-        } else if (escaped == 'S' && !in_class) {
-            ((out += "[^") += members) += "]";
-        } else {
-            (out += c) += escaped;
-        }
-    }
-    return out;
-}
 
 struct MatchData {
     explicit MatchData(const pcre2_code* code)
@@ -81,20 +31,43 @@ struct MatchData {
     pcre2_match_context* context;
 };
 
+/// REQUIRES: valid UTF-8.
+std::size_t count_characters(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) >> 6) != 2;
+    }));
+}
+
 }  // namespace
 
 struct PreTokenizer::Pattern {
-    explicit Pattern(pcre2_code* compiled) : code(compiled) {}
+    Pattern(pcre2_code* compiled, PreTokenizerCut how) : code(compiled), cut(how) {}
     Pattern(const Pattern&) = delete;
     Pattern& operator=(const Pattern&) = delete;
     ~Pattern() { pcre2_code_free(code); }
 
-    /// REQUIRES: text is valid UTF-8. Appends matches and what lies between them.
+    /// REQUIRES: text is valid UTF-8. Appends pieces that, joined, are text.
     void split(std::string_view text, const MatchData& match,
                std::vector<std::string_view>& pieces) const;
+    /// False: no further match, or one that hits the limit.
+    bool find(std::string_view text, std::size_t at, const MatchData& match) const;
 
     pcre2_code* code;
+    PreTokenizerCut cut;
 };
+
+bool PreTokenizer::Pattern::find(std::string_view text, std::size_t at,
+                                 const MatchData& match) const {
+    const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+    int rc =
+        pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, match.data, match.context);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
+        rc = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                         match.data, match.context);
+    }
+    if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT) throw std::bad_alloc();
+    return rc >= 0;
+}
 
 void PreTokenizer::Pattern::split(std::string_view text, const MatchData& match,
                                   std::vector<std::string_view>& pieces) const {
@@ -103,66 +76,64 @@ void PreTokenizer::Pattern::split(std::string_view text, const MatchData& match,
     const std::uint64_t limit = 10'000 + 100 * std::uint64_t{text.size()};
     pcre2_set_match_limit(match.context, static_cast<std::uint32_t>(std::min<std::uint64_t>(
                                              limit, std::numeric_limits<std::uint32_t>::max())));
-    const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.data);
     std::size_t begin = 0;  // what lies before is in pieces
-    while (begin < text.size()) {
-        int rc = pcre2_match(code, subject, text.size(), begin, PCRE2_NO_UTF_CHECK, match.data,
-                             match.context);
-        if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
-            rc = pcre2_match(code, subject, text.size(), begin, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                             match.data, match.context);
+    std::size_t at = 0;     // where to look for the next match
+    const auto push_until = [&](std::size_t end) {
+        if (end > begin) pieces.push_back(text.substr(begin, end - begin));
+        begin = end;
+    };
+    while (at < text.size() && find(text, at, match)) {
+        const std::size_t first = bounds[0];
+        const std::size_t last = bounds[1];
+        if (first < at || last < first) break;  // no expression of ours; the rest is one piece
+        if (cut != PreTokenizerCut::with_previous) push_until(first);
+        at = last;
+        if (last == first) at += first == text.size() ? 1 : utf8_step(text.substr(first)).n_bytes;
+        if (cut == PreTokenizerCut::with_next) continue;
+        if (cut == PreTokenizerCut::threes_from_right) {
+            const std::string_view matched = text.substr(first, last - first);
+            std::size_t n_left = count_characters(matched);
+            for (std::size_t i = 0; i < matched.size(); --n_left) {
+                if (n_left % 3 == 0) push_until(first + i);
+                i += utf8_step(matched.substr(i)).n_bytes;
+            }
         }
-        if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT) throw std::bad_alloc();
-        // No further match, or an expression that finds empty ones or hits the limit: the rest is
-        // one piece.
-        if (rc < 0 || bounds[1] <= bounds[0]) break;
-        if (bounds[0] > begin) pieces.push_back(text.substr(begin, bounds[0] - begin));
-        pieces.push_back(text.substr(bounds[0], bounds[1] - bounds[0]));
-        begin = bounds[1];
+        push_until(last);
     }
-    if (begin < text.size()) pieces.push_back(text.substr(begin));
+    push_until(text.size());
 }
 
-std::span<const PreTokenizerRule> all_pre_tokenizers() {
-    return table();
-}
-
-PreTokenizer::PreTokenizer(const PreTokenizerRule& rule) : rule_(&rule) {}
+PreTokenizer::PreTokenizer() = default;
 PreTokenizer::PreTokenizer(PreTokenizer&&) noexcept = default;
 PreTokenizer& PreTokenizer::operator=(PreTokenizer&&) noexcept = default;
 PreTokenizer::~PreTokenizer() = default;
 
-Result<PreTokenizer> PreTokenizer::create(std::string_view name, Jit jit) {
-    const auto& rules = table();
-    const auto rule = std::find_if(rules.begin(), rules.end(),
-                                   [name](const auto& row) { return row.name == name; });
-    if (rule == rules.end()) {
-        std::string known;
-        for (const auto& row : rules) (known += known.empty() ? "" : ", ") += row.name;
-        return Error{ErrorCode::unsupported, "tokenizer.ggml.pre: `" +
-                                                 std::string(name.substr(0, 64)) +
-                                                 "`, expected one of " + known};
-    }
-    PreTokenizer made(*rule);
-    for (const std::string_view pattern : rule->patterns) {
-        const std::string expression = expand_white_space(pattern);
+Result<PreTokenizer> PreTokenizer::create(std::span<const PreTokenizerStep> steps, Jit jit) {
+    PreTokenizer made;
+    for (const PreTokenizerStep& step : steps) {
+        KVASIR_TRY(const std::string expression, to_pcre2(step.pattern));
         int error = 0;
         PCRE2_SIZE offset = 0;
         pcre2_code* code =
             pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                          PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
+                          &offset, nullptr);
         if (code == nullptr) {
-            return Error{ErrorCode::unsupported, "pre-tokenizer " + std::string(name) +
-                                                     ": PCRE2 error " + std::to_string(error) +
-                                                     " at " + std::to_string(offset) + " of " +
-                                                     expression};
+            return Error{ErrorCode::unsupported,
+                         "pre-tokenizer expression " + printable(step.pattern) + ": PCRE2 error " +
+                             std::to_string(error) + " at " + std::to_string(offset)};
         }
-        made.patterns_.push_back(std::make_unique<Pattern>(code));
+        made.patterns_.push_back(std::make_unique<Pattern>(code, step.cut));
         // A failure leaves the interpreter, which finds the same matches.
         if (jit == Jit::if_possible) pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     }
     return made;
+}
+
+Result<PreTokenizer> PreTokenizer::create(std::string_view name, Jit jit) {
+    KVASIR_TRY(const PreTokenizerRule* rule, find_pre_tokenizer_rule(name));
+    return create(std::span(rule->steps), jit);
 }
 
 void PreTokenizer::split_valid(std::string_view text, std::vector<std::string_view>& pieces) const {

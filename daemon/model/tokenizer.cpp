@@ -9,13 +9,9 @@
 namespace kvasir {
 namespace {
 
-constexpr std::size_t kMaxPieceBytes = std::size_t{1} << 30;  // symbols are numbered with 32 bits
-
-struct EncodeScratch {
-    std::vector<std::string_view> pieces;
-    std::vector<TokenId> symbols;
-    BpeMerges::Scratch merging;
-};
+bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 }  // namespace
 
@@ -24,39 +20,28 @@ Tokenizer::~Tokenizer() = default;
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, Special special) const {
     std::vector<TokenId> ids;
-    EncodeScratch scratch;
-    const auto encode_piece = [&](std::string_view piece) {
-        if (const auto whole = impl_->whole_pieces.find(piece);
-            whole != impl_->whole_pieces.end()) {
-            ids.push_back(whole->second);
-            return;
-        }
-        scratch.symbols.clear();
-        for (const char byte : piece) {
-            const auto& tokens = impl_->byte_tokens[static_cast<unsigned char>(byte)];
-            scratch.symbols.insert(scratch.symbols.end(), tokens.begin(), tokens.end());
-        }
-        impl_->merges.apply(scratch.symbols, scratch.merging, ids);
-    };
-    const auto encode_plain = [&](std::string_view plain) {
-        scratch.pieces.clear();
-        impl_->pre_tokenizer.split(plain, scratch.pieces);
-        for (std::string_view piece : scratch.pieces) {
-            for (; piece.size() > kMaxPieceBytes; piece.remove_prefix(kMaxPieceBytes))
-                encode_piece(piece.substr(0, kMaxPieceBytes));
-            encode_piece(piece);
-        }
-    };
     std::size_t begin = 0;  // of the text since the last special token
+    const auto encode_plain = [&](std::string_view plain) {
+        if (plain.empty()) return;
+        if (impl_->normalizer.empty()) {
+            impl_->encoder->encode(plain, ids);
+        } else {
+            impl_->encoder->encode(impl_->normalizer.apply(plain, begin == 0), ids);
+        }
+    };
     for (std::size_t at = 0; at < text.size();) {
         const auto match = impl_->specials.match(text.substr(at), special == Special::parse);
         if (!match) {
             ++at;
             continue;
         }
-        encode_plain(text.substr(begin, at - begin));
+        std::string_view plain = text.substr(begin, at - begin);
+        while (match->strip.left && !plain.empty() && is_space(plain.back()))
+            plain.remove_suffix(1);
+        encode_plain(plain);
         ids.push_back(match->id);
         at += match->n_bytes;
+        while (match->strip.right && at < text.size() && is_space(text[at])) ++at;
         begin = at;
     }
     encode_plain(text.substr(begin));
@@ -64,22 +49,32 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, Special special) c
 }
 
 std::string Tokenizer::token_bytes(TokenId id, bool with_special) const {
-    KVASIR_CHECK(id < impl_->n_vocab, "a token id is below n_vocab");
-    if (impl_->is_control[id] && !with_special) return {};
-    return std::string(impl_->bytes_of(id));
+    KVASIR_CHECK(id < n_vocab(), "a token id is below n_vocab");
+    if (impl_->table.kind(id) == TokenKind::control && !with_special) return {};
+    return std::string(impl_->table.bytes(id));
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool with_special) const {
     std::string text;
+    bool follows_prefix = impl_->leading_space != LeadingSpace::none;
     for (const TokenId id : ids) {
-        KVASIR_CHECK(id < impl_->n_vocab, "a token id is below n_vocab");
-        if (!impl_->is_control[id] || with_special) text += impl_->bytes_of(id);
+        KVASIR_CHECK(id < n_vocab(), "a token id is below n_vocab");
+        const TokenKind kind = impl_->table.kind(id);
+        std::string_view bytes = impl_->table.bytes(id);
+        if (kind == TokenKind::control || kind == TokenKind::written) {
+            if (kind == TokenKind::written || with_special) text += bytes;
+            if (impl_->leading_space == LeadingSpace::each) follows_prefix = true;
+            continue;
+        }
+        if (follows_prefix && bytes.starts_with(' ')) bytes.remove_prefix(1);
+        follows_prefix = false;
+        text += bytes;
     }
     return text;
 }
 
 std::uint32_t Tokenizer::n_vocab() const {
-    return impl_->n_vocab;
+    return impl_->table.size();
 }
 
 std::optional<TokenId> Tokenizer::find_special(std::string_view text) const {
@@ -95,7 +90,7 @@ bool Tokenizer::add_bos() const {
 }
 
 bool Tokenizer::is_end_of_generation(TokenId id) const {
-    return id < impl_->n_vocab && impl_->is_end[id];
+    return id < n_vocab() && impl_->table.is_end(id);
 }
 
 IncrementalDetokenizer::IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer)

@@ -1,40 +1,30 @@
-// What a Tokenizer holds; filled by tokenizer_load.cpp, read by tokenizer.cpp.
+// What a Tokenizer holds; filled by the loaders, read by tokenizer.cpp.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <memory>
 #include <optional>
-#include <string>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
 
-#include "daemon/model/pre_tokenizer.hpp"
 #include "daemon/model/tokenizer.hpp"
-#include "daemon/model/tokenizer_merges.hpp"
+#include "daemon/model/tokenizer_encoder.hpp"
+#include "daemon/model/tokenizer_normalizer.hpp"
 #include "daemon/model/tokenizer_special.hpp"
+#include "daemon/model/tokenizer_vocabulary.hpp"
 
 namespace kvasir {
 
+/// The space that a vocabulary puts before a text, and decode takes away again.
+enum class LeadingSpace {
+    none,
+    first,  // at the start of the whole text
+    each,   // there and after every special token
+};
+
 struct Tokenizer::Impl {
-    explicit Impl(PreTokenizer pre) : pre_tokenizer(std::move(pre)) {}
-
-    std::string_view bytes_of(TokenId id) const {
-        return std::string_view(bytes).substr(byte_begins[id],
-                                              byte_begins[id + 1] - byte_begins[id]);
-    }
-
-    PreTokenizer pre_tokenizer;
-    std::uint32_t n_vocab = 0;
-    std::string bytes;                     // what every token stands for, one after the other
-    std::vector<std::size_t> byte_begins;  // (n_vocab + 1)
-    std::vector<bool> is_control;          // (n_vocab)
-    std::vector<bool> is_end;              // (n_vocab): ends generation
-    std::array<std::vector<TokenId>, 256> byte_tokens;  // (byte): one token, or a substitute
-    BpeMerges merges;
+    TokenTable table;
     SpecialTokens specials;
-    std::unordered_map<std::string_view, TokenId>
-        whole_pieces;  // views into bytes; with whole_piece_first only
+    TextNormalizer normalizer;
+    std::unique_ptr<const TextEncoder> encoder;  // may hold views into table
+    LeadingSpace leading_space = LeadingSpace::none;
     std::optional<TokenId> bos;
     bool add_bos = false;
 };

@@ -16,21 +16,22 @@ bool merges_later(const BpeMerges::Candidate& a, const BpeMerges::Candidate& b) 
 
 }  // namespace
 
-BpeMerges::BpeMerges(std::uint32_t n_vocab, std::span<const BpeMerge> by_rank) {
-    std::vector<std::uint32_t> order(by_rank.size());
+BpeMerges::BpeMerges(std::uint32_t n_symbols, std::span<const BpeMerge> merges) {
+    std::vector<std::uint32_t> order(merges.size());
     for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-    const auto key = [by_rank](std::uint32_t i) {
-        return (std::uint64_t{by_rank[i].left} << 32) | by_rank[i].right;
+    const auto key = [merges](std::uint32_t i) {
+        return (std::uint64_t{merges[i].left} << 32) | merges[i].right;
     };
-    std::sort(order.begin(), order.end(), [key](std::uint32_t a, std::uint32_t b) {
-        return key(a) != key(b) ? key(a) < key(b) : a < b;
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+        if (key(a) != key(b)) return key(a) < key(b);
+        return merges[a].rank != merges[b].rank ? merges[a].rank < merges[b].rank : a < b;
     });
     entries_.reserve(order.size());
-    begins_.assign(std::size_t{n_vocab} + 1, 0);
+    begins_.assign(std::size_t{n_symbols} + 1, 0);
     for (std::size_t i = 0; i < order.size(); ++i) {
         if (i > 0 && key(order[i]) == key(order[i - 1])) continue;
-        const BpeMerge& merge = by_rank[order[i]];
-        entries_.push_back({merge.right, order[i], merge.merged});
+        const BpeMerge& merge = merges[order[i]];
+        entries_.push_back({merge.right, merge.rank, merge.merged});
         ++begins_[merge.left + 1];
     }
     for (std::size_t i = 1; i < begins_.size(); ++i) begins_[i] += begins_[i - 1];

@@ -1,6 +1,7 @@
 // Byte-pair merging: the merge table and the loop that applies it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -14,15 +15,17 @@ struct BpeMerge {
     TokenId left;
     TokenId right;
     TokenId merged;
+    std::uint32_t rank;  // the lowest is wanted most; several may share one
 };
 
 /// Immutable: const members may be called from any thread, each with its own Scratch.
 class BpeMerges {
 public:
     BpeMerges() = default;
-    /// by_rank: most wanted first; a pair given twice keeps its first rank. REQUIRES: ids <
-    /// n_vocab.
-    BpeMerges(std::uint32_t n_vocab, std::span<const BpeMerge> by_rank);
+    static constexpr std::size_t kMaxSymbols = std::size_t{1} << 30;
+
+    /// A pair given twice keeps its lowest rank. REQUIRES: ids < n_symbols.
+    BpeMerges(std::uint32_t n_symbols, std::span<const BpeMerge> merges);
 
     struct Symbol {
         TokenId id;
@@ -43,7 +46,7 @@ public:
 
     /// Merges the lowest rank first, the leftmost where ranks are equal, until nothing merges;
     /// appends the result to out. O(n log n): a prompt may be a megabyte without a space. REQUIRES:
-    /// fewer than 2^32 - 1 symbols.
+    /// at most kMaxSymbols.
     void apply(std::span<const TokenId> symbols, Scratch& scratch, std::vector<TokenId>& out) const;
 
 private:
@@ -55,7 +58,7 @@ private:
     const Entry* find(TokenId left, TokenId right) const;
     void push_candidate(Scratch& scratch, std::uint32_t position) const;
 
-    std::vector<std::uint32_t> begins_;  // (n_vocab + 1): the entries of a left token
+    std::vector<std::uint32_t> begins_;  // (n_symbols + 1): the entries of a left token
     std::vector<Entry>
         entries_;  // sorted by right within a left token; search cannot be made slow by any file
 };

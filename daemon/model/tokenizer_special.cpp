@@ -9,7 +9,7 @@ std::uint64_t edge(std::uint32_t node, char byte) {
 
 }  // namespace
 
-void SpecialTokens::add(std::string_view text, TokenId id, bool is_control) {
+void SpecialTokens::add(std::string_view text, TokenId id, bool is_control, Strip strip) {
     starts_[static_cast<unsigned char>(text.front())] = true;
     std::uint32_t node = 0;
     for (const char byte : text) {
@@ -18,7 +18,7 @@ void SpecialTokens::add(std::string_view text, TokenId id, bool is_control) {
         if (is_new) nodes_.emplace_back();
         node = found->second;
     }
-    if (!nodes_[node].id) nodes_[node] = {id, is_control};
+    if (!nodes_[node].id) nodes_[node] = {id, is_control, strip};
 }
 
 std::optional<std::uint32_t> SpecialTokens::child(std::uint32_t node, char byte) const {
@@ -37,7 +37,8 @@ std::optional<SpecialTokens::Match> SpecialTokens::match(std::string_view text,
         if (!next) break;
         node = *next;
         const Node& here = nodes_[node];
-        if (here.id && (with_control || !here.is_control)) longest = Match{*here.id, i + 1};
+        if (here.id && (with_control || !here.is_control))
+            longest = Match{*here.id, i + 1, here.strip};
     }
     return longest;
 }

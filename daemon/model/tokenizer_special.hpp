@@ -15,12 +15,18 @@ namespace kvasir {
 /// A trie over bytes. Const members may be called from any thread.
 class SpecialTokens {
 public:
+    /// Whether the white space beside a token in a text belongs to it, and goes.
+    struct Strip {
+        bool left = false;
+        bool right = false;
+    };
     /// A text added twice keeps its first id. REQUIRES: text is not empty.
-    void add(std::string_view text, TokenId id, bool is_control);
+    void add(std::string_view text, TokenId id, bool is_control, Strip strip);
 
     struct Match {
         TokenId id;
         std::size_t n_bytes;
+        Strip strip;
     };
     /// The longest that text starts with; control tokens only if wanted.
     std::optional<Match> match(std::string_view text, bool with_control) const;
@@ -30,6 +36,7 @@ private:
     struct Node {
         std::optional<TokenId> id;
         bool is_control = false;
+        Strip strip;
     };
     std::optional<std::uint32_t> child(std::uint32_t node, char byte) const;
 

@@ -1,2 +1,0 @@
-// Boost.JSON's implementation, compiled once.
-#include <boost/json/src.hpp>
