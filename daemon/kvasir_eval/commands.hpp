@@ -14,6 +14,7 @@ using Arguments = std::vector<std::string>;
 Result<> run_logits(const Arguments& arguments);
 Result<> run_generate(const Arguments& arguments);
 Result<> run_tokenize(const Arguments& arguments);
+Result<> run_render(const Arguments& arguments);
 Result<> run_bench(const Arguments& arguments);
 Result<> run_perplexity(const Arguments& arguments);
 Result<> run_cache_sim(const Arguments& arguments);

@@ -21,6 +21,7 @@ constexpr std::array kCommands = {
     Command{"perplexity", kvasir::eval::run_perplexity,
             "perplexity of a text, and KL divergence from another KV format"},
     Command{"tokenize", kvasir::eval::run_tokenize, "texts to token ids"},
+    Command{"render", kvasir::eval::run_render, "a conversation through a chat template"},
     Command{"bench", kvasir::eval::run_bench, "prefill and decode speed"},
     Command{"cache-sim", kvasir::eval::run_cache_sim,
             "what a retention policy finds of a trace of requests"},
