@@ -71,6 +71,13 @@ constexpr bool kMemoryIsGivenBack = false;
 constexpr bool kMemoryIsGivenBack = true;
 #endif
 
+// Nor is time, where every access is checked.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSlowdown = 20;
+#else
+constexpr int kSlowdown = 1;
+#endif
+
 std::size_t resident_bytes() {
     std::ifstream statm("/proc/self/statm");
     std::size_t total = 0;
@@ -342,9 +349,9 @@ BOOST_AUTO_TEST_CASE(a_siege_of_500_half_requests_and_50_unread_streams_leaves_t
             seen = at + 6;
         }
     }
-    BOOST_TEST(slowest_health.count() < 100);
+    BOOST_TEST(slowest_health.count() < 100 * kSlowdown);
     // 200 tokens a second were to come; a loaded test machine gets a margin.
-    BOOST_TEST(n_events > 150U);
+    BOOST_TEST(n_events > 150U / kSlowdown);
     unread.clear();
     halves.clear();
     reader.close();
