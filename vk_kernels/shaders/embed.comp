@@ -24,12 +24,14 @@ void main() {
     uint k = i % n_octets * 8;
     uint row = tokens[token] - pc.first_row;
     if (tokens[token] < pc.first_row || row >= pc.n_rows) return;
-    vec2 scales = decode_scales(pc.scales_offset + weight_scales_at(pc.n_cols, row), k);
-    uvec4 codes;
+    const uint codes_at = weight_codes_at(kFormat, pc.n_cols, row);
+    const WeightScales scales = load_scales(pc.scales_offset + weight_scales_at(kFormat, pc.n_cols, row), k / 64 * 64);
+    WeightCodes codes;
+    load_planes(codes_at, k / 32 * 32, true, codes);
     vec4 low, high;
     for (uint o = 0; o < 4; ++o) {  // each octet of the block in turn: which one is a constant to the decoder
         vec4 a, b;
-        decode_octet(weight_codes_at(kFormat, pc.n_cols, row), k / 32 * 32, o, k / 32 % 2 == 0 ? scales.x : scales.y, codes, a, b);
+        decode_octet(codes_at, k / 32 * 32, o, scales, codes, a, b);
         if (k % 32 / 8 == o) {
             low = a;
             high = b;

@@ -123,12 +123,12 @@ vec4 input4(uint t, uint k) {
 void sum_segment(uint codes_at[kRows], uint scales_at[kRows], uint begin, uint end, out float sum[kRows][kTokens]) {
     for (uint r = 0; r < kRows; ++r)
         for (uint t = 0; t < kTokens; ++t) sum[r][t] = 0.0;
-    vec2 scales[kRows];
+    WeightScales scales[kRows];
+    WeightCodes codes[kRows];
     for (uint k = begin; k < end; k += 32) {
         if (k % 64 == 0)
-            for (uint r = 0; r < kRows; ++r) scales[r] = decode_scales(scales_at[r], k);
-        bool is_even = k % 64 == 0;
-        uvec4 codes[kRows];
+            for (uint r = 0; r < kRows; ++r) scales[r] = load_scales(scales_at[r], k);
+        for (uint r = 0; r < kRows; ++r) load_planes(codes_at[r], k, false, codes[r]);
 #ifdef KVASIR_CPU_LANES
         vec4 mine[kTokens];
         for (uint t = 0; t < kTokens; ++t) mine[t] = input4(t, min(k + 4 * gl_SubgroupInvocationID, pc.n_cols - 4));
@@ -137,7 +137,7 @@ void sum_segment(uint codes_at[kRows], uint scales_at[kRows], uint begin, uint e
             if (k + o * 8 >= end) break;
             vec4 low[kRows], high[kRows];
             for (uint r = 0; r < kRows; ++r)
-                decode_octet(codes_at[r], k, o, is_even ? scales[r].x : scales[r].y, codes[r], low[r], high[r]);
+                decode_octet(codes_at[r], k, o, scales[r], codes[r], low[r], high[r]);
             for (uint t = 0; t < kTokens; ++t)
                 for (uint half_octet = 0; half_octet < 2; ++half_octet) {
 #ifndef KVASIR_CPU_LANES
@@ -213,7 +213,7 @@ void main() {
     uint codes_at[kRows], scales_at[kRows];
     for (uint r = 0; r < kRows; ++r) {
         codes_at[r] = weight_codes_at(kFormat, pc.n_cols, weight_row + r * kRowLanes);
-        scales_at[r] = pc.scales_offset + weight_scales_at(pc.n_cols, weight_row + r * kRowLanes);
+        scales_at[r] = pc.scales_offset + weight_scales_at(kFormat, pc.n_cols, weight_row + r * kRowLanes);
         for (uint t = 0; t < kTokens; ++t) total[r][t] = 0.0;
     }
     const uint n_segments = (pc.n_cols + kSegmentColumns - 1) / kSegmentColumns;
