@@ -6,42 +6,54 @@
 
 namespace kvasir {
 
-EvictionOrder::EvictionOrder(std::uint32_t max_ids) : entries_(max_ids) {
+EvictionOrder::EvictionOrder(std::uint32_t max_ids, std::size_t n_groups)
+    : entries_(max_ids), groups_(n_groups) {
     for (std::uint32_t id = 0; id < max_ids; ++id) entries_[id].id = id;
 }
 
 EvictionOrder::~EvictionOrder() {
-    for (Trees& trees : trees_)
-        for (Tree& tree : trees) tree.clear();
+    for (Group& group : groups_)
+        for (Trees& trees : group.trees)
+            for (Tree& tree : trees) tree.clear();
 }
 
 void EvictionOrder::insert(std::uint32_t id, EvictionRank rank, std::uint32_t retention_class,
-                           Standing standing) {
+                           Standing standing, GroupId group) {
     KVASIR_CHECK(id < entries_.size() && !contains(id), "an id is in the order once");
     Entry& entry = entries_[id];
     entry.rank = rank;
     entry.retention_class = static_cast<std::uint8_t>(retention_class);
     entry.standing = standing;
+    entry.group = group;
     const auto s = static_cast<std::size_t>(standing);
-    trees_[s][retention_class].insert(entry);
-    ++n_ids_[s];
+    Group& in = groups_[to_index(group)];
+    in.trees[s][retention_class].insert(entry);
+    ++in.n_ids[s];
+    ++size_;
 }
 
 void EvictionOrder::erase(std::uint32_t id) {
     KVASIR_CHECK(id < entries_.size() && contains(id), "only what is in the order is taken out");
     Entry& entry = entries_[id];
     const auto s = static_cast<std::size_t>(entry.standing);
-    Tree& tree = trees_[s][entry.retention_class];
+    Group& group = groups_[to_index(entry.group)];
+    Tree& tree = group.trees[s][entry.retention_class];
     tree.erase(tree.iterator_to(entry));
-    --n_ids_[s];
+    --group.n_ids[s];
+    --size_;
 }
 
-std::uint32_t EvictionOrder::pop_first() {
-    Tree& tree = first_trees()[0];
-    KVASIR_CHECK(!tree.empty(), "an empty order has no first");
-    const std::uint32_t id = tree.begin()->id;
-    erase(id);
-    return id;
+bool EvictionOrder::Candidate::goes_before(const Candidate& other) const {
+    if (standing != other.standing) return standing < other.standing;
+    if (value != other.value) return value < other.value;
+    return rank != other.rank ? rank < other.rank : id < other.id;
+}
+
+std::optional<EvictionOrder::Candidate> EvictionOrder::find_first(GroupId group) const {
+    const Tree& tree = groups_[to_index(group)].first()[0];
+    if (tree.empty()) return std::nullopt;
+    const Entry& entry = *tree.begin();
+    return Candidate{.id = entry.id, .standing = entry.standing, .value = 0, .rank = entry.rank};
 }
 
 const EvictionOrder::Entry* EvictionOrder::least_of(const Tree& tree, const ValueSegment& segment,
@@ -59,8 +71,11 @@ const EvictionOrder::Entry* EvictionOrder::least_of(const Tree& tree, const Valu
     return use_clock - it->rank.age_key >= segment.begin ? &*it : nullptr;
 }
 
-std::uint32_t EvictionOrder::pop_least_valued(const KeepValues& values, std::uint64_t use_clock) {
-    const Trees& trees = first_trees();
+std::optional<EvictionOrder::Candidate> EvictionOrder::find_least_valued(const KeepValues& values,
+                                                                         std::uint64_t use_clock,
+                                                                         GroupId group) const {
+    if (groups_[to_index(group)].empty()) return std::nullopt;
+    const Trees& trees = groups_[to_index(group)].first();
     const Entry* least = nullptr;
     double least_value = 0;
     for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
@@ -76,31 +91,50 @@ std::uint32_t EvictionOrder::pop_least_valued(const KeepValues& values, std::uin
             }
         }
     }
-    KVASIR_CHECK(least != nullptr, "an order with ids has a least valued one");
-    const std::uint32_t id = least->id;
-    erase(id);
-    return id;
+    KVASIR_CHECK(least != nullptr, "a group with ids has a least valued one");
+    return Candidate{
+        .id = least->id, .standing = least->standing, .value = least_value, .rank = least->rank};
+}
+
+std::uint32_t EvictionOrder::pop_first(GroupId group) {
+    const auto first = find_first(group);
+    KVASIR_CHECK(first.has_value(), "an empty group has no first");
+    erase(first->id);
+    return first->id;
+}
+
+std::uint32_t EvictionOrder::pop_least_valued(const KeepValues& values, std::uint64_t use_clock,
+                                              GroupId group) {
+    const auto least = find_least_valued(values, use_clock, group);
+    KVASIR_CHECK(least.has_value(), "an empty group has no least valued one");
+    erase(least->id);
+    return least->id;
 }
 
 void EvictionOrder::check_invariants() const {
-    for (std::size_t s = 0; s < trees_.size(); ++s) {
-        std::uint32_t n_ids = 0;
-        for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
-            const Entry* previous = nullptr;
-            for (const Entry& entry : trees_[s][c]) {
-                KVASIR_CHECK(entry.retention_class == c &&
-                                 entry.standing == Standing{static_cast<std::uint8_t>(s)},
-                             "an id lies in its class's tree");
-                KVASIR_CHECK(previous == nullptr || Before()(*previous, entry), "ids are in order");
-                previous = &entry;
-                ++n_ids;
+    std::uint32_t n_all = 0;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+        for (std::size_t s = 0; s < 2; ++s) {
+            std::uint32_t n_ids = 0;
+            for (std::uint32_t c = 0; c < kRetentionClasses; ++c) {
+                const Entry* previous = nullptr;
+                for (const Entry& entry : groups_[g].trees[s][c]) {
+                    KVASIR_CHECK(entry.retention_class == c && to_index(entry.group) == g &&
+                                     entry.standing == Standing{static_cast<std::uint8_t>(s)},
+                                 "an id lies in its group's and class's tree");
+                    KVASIR_CHECK(previous == nullptr || Before()(*previous, entry),
+                                 "ids are in order");
+                    previous = &entry;
+                    ++n_ids;
+                }
             }
+            KVASIR_CHECK(n_ids == groups_[g].n_ids[s], "the count of ids is right");
+            n_all += n_ids;
         }
-        KVASIR_CHECK(n_ids == n_ids_[s], "the count of ids is right");
     }
     std::uint32_t n_linked = 0;
     for (const Entry& entry : entries_) n_linked += entry.is_linked() ? 1 : 0;
-    KVASIR_CHECK(n_linked == size(), "every id in the order is in a tree");
+    KVASIR_CHECK(n_linked == n_all && n_all == size_, "every id in the order is in a tree");
 }
 
 }  // namespace kvasir

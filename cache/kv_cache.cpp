@@ -10,12 +10,21 @@ namespace kvasir {
 
 KvCache::KvCache(const Options& options)
     : options_(options),
-      pool_(options.n_pages),
+      pool_(options.n_pages, options.groups.size() + kFirstListedGroup),
       tree_(options.n_pages + options.n_host_slots, options.hash_seed, options.hash),
       claims_(tree_, options.n_pages + options.n_host_slots),
       retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_host_slots,
-                options.hash_seed),
+                options.hash_seed, options.groups.size() + kFirstListedGroup),
       dropped_(options.n_pages + options.n_host_slots) {
+    groups_.resize(kFirstListedGroup);
+    std::uint64_t n_kept = 0;
+    for (const auto& [domain, limits] : options.groups) {
+        KVASIR_CHECK(limits.reserve <= limits.cap, "a reserve is at most its cap");
+        groups_.push_back({.limits = limits});
+        n_kept += limits.reserve;
+    }
+    KVASIR_CHECK(n_kept <= options.n_pages, "there are pages for all reserves");
+    node_groups_.resize(options.n_pages + options.n_host_slots);
     if (options.note_freed) pool_.note_freed();
     KVASIR_CHECK(options.n_host_slots == 0 || options.mover != nullptr, "a tier has a mover");
     free_slots_.reserve(options.n_host_slots);
@@ -29,7 +38,7 @@ KvCache::~KvCache() {
 
 Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenId> prompt,
                                          std::uint32_t max_tokens, std::uint64_t now_ms,
-                                         Lookup lookup) {
+                                         Lookup lookup, std::optional<DomainId> owner) {
     if (prompt.empty()) return Error{ErrorCode::invalid_argument, "prompt: empty"};
     if (max_tokens < prompt.size()) {
         return Error{ErrorCode::invalid_argument, "max_tokens: " + std::to_string(max_tokens) +
@@ -37,17 +46,16 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
                                                       std::to_string(prompt.size())};
     }
     const std::uint32_t n_pages = max_tokens / kTokensPerPage;
-    if (n_pages > pool_.n_pages()) {
-        return Error{ErrorCode::too_large, "sequence: " + std::to_string(n_pages) +
-                                               " pages, the pool has " +
-                                               std::to_string(pool_.n_pages())};
-    }
+    const auto known = domains_.find(domain);
+    const GroupId group =
+        known != domains_.end() ? known->second.group : group_of(owner.value_or(domain));
     see_time(now_ms);
 
     // Everything that can throw for memory comes before the first lease.
     std::vector<NodeId> chain;
     if (options_.reuse && lookup == Lookup::allowed)
         chain = tree_.match(domain, prompt.first(prompt.size() - 1));
+    KVASIR_TRY_VOID(admit(group, chain, n_pages));
     Sequence sequence;
     sequence.tokens_.reserve(max_tokens);
     sequence.pages_.reserve(n_pages);
@@ -56,28 +64,21 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     sequence.known_hits_.reserve(n_pages);
     retainer_.refresh();
     sequence.domain_ = domain;
+    sequence.group_ = group;
     sequence.max_tokens_ = max_tokens;
     sequence.lookup_ = lookup == Lookup::allowed;
 
-    // Cached pages of the match stop being evictable, so they no longer stand behind anyone's
-    // reservation.
     const auto n_resident = static_cast<std::uint32_t>(
         std::ranges::count_if(chain, [&](NodeId node) { return tree_.is_resident(node); }));
-    const auto n_newly_leased = static_cast<std::uint32_t>(
-        std::ranges::count_if(chain, [&](NodeId node) { return is_cached(node); }));
     const std::uint32_t n_to_reserve = n_pages - n_resident;
-    const std::uint64_t n_available =
-        std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved;
-    const std::uint64_t n_needed = std::uint64_t{n_newly_leased} + n_to_reserve;
-    if (n_needed > n_available) {
-        return Error{ErrorCode::exhausted, "pages: " + std::to_string(n_needed) + " needed, " +
-                                               std::to_string(n_available) +
-                                               " not held by running sequences"};
-    }
-
-    ++domains_[domain].n_sequences;  // the last that can throw
+    // The last that can throw.
+    DomainUse& use =
+        domains_.try_emplace(domain, DomainUse{.owner = owner.value_or(domain), .group = group})
+            .first->second;
+    ++use.n_sequences;
     sequence.cache_ = this;
     sequence.n_reserved_ = n_to_reserve;
+    groups_[to_index(group)].n_reserved += n_to_reserve;
     stats_.n_reserved += n_to_reserve;
     ++stats_.n_sequences;
     // While pages are fetched for the first of the chain, the last must not be dropped for them.
@@ -127,6 +128,7 @@ bool KvCache::is_queueable(NodeId node) const {
 
 void KvCache::queue(NodeId node) {
     retainer_.queue(node, claims_.n_branches(node) > 0 ? Standing::held : Standing::anonymous,
+                    node_groups_[to_index(node)],
                     tree_.is_resident(node) ? Tier::device : Tier::host);
 }
 
@@ -188,6 +190,7 @@ void KvCache::evict(NodeId node, DropReason reason) {
     } else {
         options_.mover->drop(tree_.slot(node));
         free_slots_.push_back(tree_.slot(node));
+        --groups_[to_index(node_groups_[to_index(node)])].n_on_host;
     }
     tree_.remove(node);
     switch (reason) {
@@ -211,46 +214,34 @@ void KvCache::drop_unclaimed(NodeId node, DropReason reason) {
     evict(node, reason);
 }
 
-PageLease KvCache::take_reserved_page() {
-    KVASIR_CHECK(stats_.n_reserved > 0, "a page is taken from a reservation");
-    --stats_.n_reserved;
-    auto lease = pool_.acquire();
-    if (!lease) {
-        // The slot first: the page that goes for it may be one that follows the node.
-        const HostSlot slot = take_slot();
-        const NodeId node = retainer_.pop(Tier::device);
-        if (slot == kNoSlot) {
-            evict(node, DropReason::space);
-        } else {
-            save(node, slot);
-        }
-        lease = pool_.acquire();
-    }
-    return std::move(*lease);
-}
-
 /// REQUIRES: cached, on the frontier, not queued.
 void KvCache::save(NodeId node, HostSlot slot) {
     options_.mover->save(tree_.page(node), slot);
     ++stats_.n_saved;
     pool_.free(tree_.page(node));
     tree_.move_out(node, slot);
+    ++groups_[to_index(node_groups_[to_index(node)])].n_on_host;
     if (is_queueable(node)) queue(node);
     queue_parent(tree_.parent(node));
 }
 
 std::uint32_t KvCache::save_all() {
     std::uint32_t n_saved = 0;
-    for (; !free_slots_.empty() && !retainer_.empty(Tier::device); ++n_saved)
-        save(retainer_.pop(Tier::device), take_slot());
+    for (; !free_slots_.empty() && !retainer_.empty(Tier::device); ++n_saved) {
+        const NodeId node = retainer_.pop(Tier::device);
+        save(node, take_slot(node_groups_[to_index(node)]));
+    }
     return n_saved;
 }
 
 /// kNoSlot: there is no host tier, or all of it belongs to the match that is being fetched; then
 /// nothing of what leaves the device has anything after it there.
-HostSlot KvCache::take_slot() {
-    if (free_slots_.empty() && !retainer_.empty(Tier::host))
-        evict(retainer_.pop(Tier::host), DropReason::space);
+HostSlot KvCache::take_slot(GroupId saved) {
+    if (free_slots_.empty() && !retainer_.empty(Tier::host)) {
+        const NodeId node = choose_on_host(saved);
+        retainer_.unqueue(node);
+        evict(node, DropReason::space);
+    }
     if (free_slots_.empty()) return kNoSlot;
     const HostSlot slot = free_slots_.back();
     free_slots_.pop_back();
@@ -264,6 +255,9 @@ void KvCache::take_back(NodeId node, PageId page) {
     options_.mover->drop(slot);
     free_slots_.push_back(slot);
     tree_.move_in(node, page);
+    const GroupId group = node_groups_[to_index(node)];
+    --groups_[to_index(group)].n_on_host;
+    pool_.assign(page, group);
     pool_.keep(page);
     retainer_.found(node, true);
     retainer_.tick();
@@ -273,12 +267,13 @@ void KvCache::take_back(NodeId node, PageId page) {
 bool KvCache::fetch(NodeId node, Sequence& sequence) {
     // Making room for it must not push it out.
     if (retainer_.is_queued(node)) retainer_.unqueue(node);
-    PageLease lease = take_reserved_page();
+    PageLease lease = take_reserved_page(sequence.group_);
     --sequence.n_reserved_;
     const HostSlot slot = tree_.slot(node);
     if (!options_.mover->load(slot, lease.page())) {
         lease.reset();
         ++sequence.n_reserved_;
+        ++groups_[to_index(sequence.group_)].n_reserved;
         ++stats_.n_reserved;
         if (is_queueable(node)) queue(node);
         return false;
@@ -305,7 +300,7 @@ std::uint32_t KvCache::drop_domain(DomainId domain, std::uint32_t n_pages) {
         // From a leaf upwards, as far as nothing else hangs on the branch.
         NodeId node{i};
         while (node != kNoNode && retainer_.is_queued(node) && tree_.is_leaf(node) &&
-               tree_.domain(node) == domain && n_evicted < n_pages) {
+               domains_.find(tree_.domain(node))->second.owner == domain && n_evicted < n_pages) {
             const NodeId parent = tree_.parent(node);
             retainer_.unqueue(node);
             retainer_.forget(node);
@@ -338,9 +333,7 @@ void KvCache::check_invariants() const {
     tree_.check_invariants();
     retainer_.check_invariants();
     claims_.check_invariants();
-    KVASIR_CHECK(
-        std::uint64_t{stats_.n_reserved} <= std::uint64_t{pool_.n_free()} + pool_.n_cached(),
-        "every reserved page can be had");
+    check_groups();
     std::vector<bool> entered(pool_.n_pages());
     std::vector<bool> slots(options_.n_host_slots);
     std::uint32_t n_cached = 0;
@@ -352,6 +345,8 @@ void KvCache::check_invariants() const {
             continue;
         }
         ++n_pages[tree_.domain(node)];
+        KVASIR_CHECK(node_groups_[to_index(node)] == domains_.at(tree_.domain(node)).group,
+                     "a node is of its domain's group");
         const NodeId parent = tree_.parent(node);
         KVASIR_CHECK(!is_idle(node) || claims_.is_claimed(node), "what is cached is claimed");
         KVASIR_CHECK(!retainer_.is_queued(node) || is_idle(node), "what is queued is idle");
@@ -366,6 +361,8 @@ void KvCache::check_invariants() const {
         KVASIR_CHECK(!entered[to_index(page)], "a page is in the tree once");
         entered[to_index(page)] = true;
         KVASIR_CHECK(pool_.state(page) != PageState::free, "a page in the tree has content");
+        KVASIR_CHECK(pool_.group(page) == node_groups_[to_index(node)],
+                     "a page in the tree counts for its node's group");
         const bool cached = is_cached(node);
         if (cached) ++n_cached;
         KVASIR_CHECK(retainer_.is_queued(node) == (cached && tree_.is_frontier(node)),

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "cache/claims.hpp"
 #include "cache/drop_memory.hpp"
+#include "cache/groups.hpp"
 #include "cache/open_slots.hpp"
 #include "cache/page_pool.hpp"
 #include "cache/prefix_tree.hpp"
@@ -31,9 +33,26 @@ namespace kvasir {
 /// evicted, leaves first: the queue holds exactly the Cached leaves. Whatever is Cached is claimed
 /// (claims.hpp); a page whose last claim goes is freed at once. With a host tier, what is evicted
 /// for space goes there instead, and whatever is least valued there goes for good; a match fetches
-/// what it needs back into pages it has reserved. Reservations are promises on
-/// Free and Cached pages: n_reserved <= n_free + n_cached at every moment; that is why a step never
-/// fails for want of a page.
+/// what it needs back into pages it has reserved.
+///
+/// Pages on the device count for groups (groups.hpp): a page in the tree for that of its domain,
+/// another for that of its sequence. A group's demand is max(leased + reserved, its reserve): what
+/// its running sequences may come to hold, or what is kept for it. The demands of all groups
+/// together never exceed n_pages, and leased + reserved and leased + cached of a group never exceed
+/// its cap. A page is taken from the Free ones; by a group at its cap, from its own Cached ones;
+/// where none is Free, from the least valued ones of the taker and of the groups above their
+/// reserve. So no group pushes another below its reserve, with one exception: what follows Cached
+/// common pages (their prefix was dropped) may have to go with them, for a reserve does not keep
+/// what is not its group's own.
+///
+/// A step never fails for want of a page. Say none is Free, the taker has none Cached, and nobody
+/// above its reserve has one that is queued. A group other than the common one that has a page
+/// Cached has one queued. So each holds at most its demand, the taker one less, and if the common
+/// group has nothing Cached all pages together would be fewer than n_pages. Else a Cached common
+/// page is followed by pages of a group at its reserve, the last of which is queued: that one goes.
+///
+/// Slots of the host tier are not promised to anybody, so no group needs a reserve there; but while
+/// others have more than their reserves' share of the slots, a group below its own loses nothing.
 ///
 /// One thread (the engine's). Never blocks, has no clock: now_ms is the caller's, any origin, not
 /// decreasing.
@@ -43,6 +62,9 @@ public:
         std::uint32_t n_pages = 0;
         bool reuse = true;  // false: nothing is looked up, nothing stays
         RetentionPolicy retention = RetentionPolicy::kvasir;
+        /// Domains that are groups of their own; all others are one. The reserves together are at
+        /// most n_pages.
+        std::map<DomainId, GroupLimits> groups;
         std::uint32_t n_host_slots = 0;   // pages of the host tier; 0: none
         OpenSlots* open_slots = nullptr;  // where ended sequences' tails lie; none: none are kept
         PageMover* mover = nullptr;       // with n_host_slots; must outlive the cache
@@ -102,11 +124,13 @@ public:
     /// Leases the longest reusable prefix and reserves every further page up to max_tokens (prompt
     /// included). At most floor((prompt - 1) / 32) pages are reused: the last token's query needs
     /// its own page in f16. Errors: invalid_argument (empty prompt, or max_tokens below it),
-    /// too_large (more pages than the pool has), exhausted (running sequences hold too many pages:
-    /// try again when one has ended). On error nothing changed.
+    /// too_large (more pages than the domain may ever have), exhausted (running sequences hold too
+    /// many pages: try again when one has ended). On error nothing changed.
+    /// owner: the domain that this one is a part of, for what counts by domain; always the same.
     Result<Sequence> begin(DomainId domain, std::span<const TokenId> prompt,
                            std::uint32_t max_tokens, std::uint64_t now_ms,
-                           Lookup lookup = Lookup::allowed);
+                           Lookup lookup = Lookup::allowed,
+                           std::optional<DomainId> owner = std::nullopt);
 
     /// Evicts up to n cached pages, in the order of retention. Returns how many.
     std::uint32_t trim(std::uint32_t n);
@@ -115,8 +139,8 @@ public:
     /// Evicts all cached pages; what running sequences hold stays.
     std::uint32_t drop_all() { return trim(pool_.n_pages()); }
 
-    /// Evicts the domain's cached pages and what is remembered of them. O(nodes of all domains).
-    /// At most n_pages, in no order.
+    /// Evicts the cached pages of the domain and its parts, and what is remembered of them. O(nodes
+    /// of all domains). At most n_pages, in no order.
     std::uint32_t drop_domain(DomainId domain, std::uint32_t n_pages = 0xffffffffU);
 
     // ---- claims by name: see holders.hpp ----
@@ -139,14 +163,29 @@ public:
     std::vector<PageId> take_freed() { return pool_.take_freed(); }
 
     const Claims& claims() const { return claims_; }
-    /// Pages in the tree of this domain. O(log domains).
+    /// Pages in the tree of this domain and its parts. O(domains).
     std::uint32_t n_pages_of(DomainId domain) const;
     /// Pages in the tree, and sequences that run. Domains without either are not listed.
     struct DomainUse {
+        DomainId owner{};  // another one, of a part
+        GroupId group{};
         std::uint32_t n_pages = 0;
         std::uint32_t n_sequences = 0;
     };
     const std::map<DomainId, DomainUse>& domains() const { return domains_; }
+
+    GroupId group_of(DomainId owner) const;
+    const GroupLimits& limits(GroupId group) const { return groups_[to_index(group)].limits; }
+    struct GroupUse {
+        std::uint32_t n_leased = 0;
+        std::uint32_t n_cached = 0;
+        std::uint32_t n_reserved = 0;
+        std::uint32_t n_on_host = 0;
+    };
+    GroupUse use(GroupId group) const;
+    /// The longest sequence that this domain may begin when nothing else runs and nothing is
+    /// pinned, in pages; common ones count. Any thread.
+    std::uint32_t max_pages(DomainId owner) const;
 
     /// nullptr: no tails are kept.
     OpenSlots* open_slots() const { return options_.open_slots; }
@@ -171,14 +210,26 @@ private:
     void queue(NodeId node);
     void requeue(NodeId node);
     void queue_parent(NodeId parent);
-    HostSlot take_slot();
+    std::uint64_t demand(GroupId group, std::int64_t n_more = 0) const;
+    bool fits(GroupId group, std::uint32_t n_more, std::uint32_t n_more_common) const;
+    bool can_pass(GroupId from, GroupId to) const;
+    bool can_adopt(NodeId node, GroupId group) const;
+    Result<> admit(GroupId group, std::vector<NodeId>& chain, std::uint32_t n_pages) const;
+    Result<> check_admission(GroupId group, const std::vector<NodeId>& chain,
+                             std::uint32_t n_pages) const;
+    NodeId choose_victim(GroupId taker) const;
+    NodeId choose_after_common() const;
+    NodeId choose_on_host(GroupId saved) const;
+    std::uint32_t host_share(GroupId group) const;
+    void check_groups() const;
+    HostSlot take_slot(GroupId saved);
     void save(NodeId node, HostSlot slot);
     void take_back(NodeId node, PageId page);
     bool fetch(NodeId node, Sequence& sequence);
     void evict(NodeId node, DropReason reason);
     void forget_unused(DomainId domain) noexcept;
     void drop_unclaimed(NodeId node, DropReason reason);
-    PageLease take_reserved_page();
+    PageLease take_reserved_page(GroupId group);
     void see_time(std::uint64_t now_ms);
 
     Options options_;
@@ -188,6 +239,13 @@ private:
     Retainer retainer_;
     DropMemory dropped_;
     std::vector<HostSlot> free_slots_;
+    struct Group {
+        GroupLimits limits;
+        std::uint32_t n_reserved = 0;
+        std::uint32_t n_on_host = 0;
+    };
+    std::vector<Group> groups_;
+    std::vector<GroupId> node_groups_;  // by node
     std::map<DomainId, DomainUse> domains_;
     struct Pin {
         std::vector<NodeId> nodes;  // deepest first
@@ -259,6 +317,7 @@ private:
 
     KvCache* cache_ = nullptr;  // none: empty
     DomainId domain_{};
+    GroupId group_{};
     std::uint32_t max_tokens_ = 0;
     std::uint32_t n_cached_tokens_ = 0;
     std::uint32_t n_reserved_ = 0;  // pages

@@ -37,11 +37,15 @@ Result<> KvCache::pin_branch(BranchId branch) {
     if (pins_.contains(branch)) return {};
     Pin pin;
     std::uint32_t n_newly_leased = 0;
+    std::uint32_t n_newly_common = 0;
+    const GroupId group =
+        tip(branch) == kNoNode ? kCommonGroup : node_groups_[to_index(tip(branch))];
     for (NodeId node = tip(branch); node != kNoNode; node = tree_.parent(node)) {
         if (!tree_.is_resident(node))
             return Error{ErrorCode::exhausted, "prefix: not all of its pages are on the device"};
         pin.nodes.push_back(node);
-        n_newly_leased += is_cached(node) ? 1 : 0;
+        if (!is_cached(node)) continue;
+        ++(node_groups_[to_index(node)] == group ? n_newly_leased : n_newly_common);
     }
     const auto n = static_cast<std::uint32_t>(pin.nodes.size());
     if (stats_.n_pinned + n > pool_.n_pages() / 2) {
@@ -50,7 +54,7 @@ Result<> KvCache::pin_branch(BranchId branch) {
                                                " are pinned already, of " +
                                                std::to_string(pool_.n_pages()) + " half may be"};
     }
-    if (std::uint64_t{pool_.n_free()} + pool_.n_cached() - stats_.n_reserved < n_newly_leased)
+    if (!fits(group, n_newly_leased, n_newly_common))
         return Error{ErrorCode::exhausted, "prefix: running sequences hold too many pages"};
     pin.leases.reserve(n);
     Pin& entered = pins_[branch];  // the last that can throw
@@ -95,8 +99,10 @@ KvCache::Freed KvCache::expire_anonymous(std::uint64_t used_before_ms) {
 }
 
 std::uint32_t KvCache::n_pages_of(DomainId domain) const {
-    const auto found = domains_.find(domain);
-    return found == domains_.end() ? 0 : found->second.n_pages;
+    std::uint32_t n_pages = 0;
+    for (const auto& [part, use] : domains_)
+        if (use.owner == domain) n_pages += use.n_pages;
+    return n_pages;
 }
 
 }  // namespace kvasir

@@ -11,6 +11,7 @@ namespace kvasir {
 void KvCache::Sequence::swap(Sequence& other) noexcept {
     std::swap(cache_, other.cache_);
     std::swap(domain_, other.domain_);
+    std::swap(group_, other.group_);
     std::swap(max_tokens_, other.max_tokens_);
     std::swap(n_cached_tokens_, other.n_cached_tokens_);
     std::swap(n_reserved_, other.n_reserved_);
@@ -42,7 +43,7 @@ PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
     KVASIR_CHECK(cache_ != nullptr, "an empty sequence has no pages");
     KVASIR_CHECK(page_index < max_tokens_ / kTokensPerPage, "a page ends within max_tokens");
     while (pages_.size() <= page_index) {
-        leases_.push_back(cache_->take_reserved_page());
+        leases_.push_back(cache_->take_reserved_page(group_));
         pages_.push_back(leases_.back().page());
         --n_reserved_;
     }
@@ -81,7 +82,9 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
         const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
         const PageTokens tokens =
             std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
-        const auto found = cache_->tree_.find(domain_, parent, tokens);
+        auto found = cache_->tree_.find(domain_, parent, tokens);
+        // Where a common page would cost others their reserve, the sequence keeps its own.
+        if (found && !cache_->can_adopt(*found, group_)) found.reset();
         if (found && !cache_->tree_.is_resident(*found)) {
             cache_->take_back(*found, pages_[i]);
             nodes_.push_back(*found);
@@ -95,6 +98,7 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
             continue;
         }
         const NodeId node = cache_->tree_.insert(domain_, parent, tokens, pages_[i]).node;
+        cache_->node_groups_[to_index(node)] = group_;
         cache_->pool_.keep(pages_[i]);
         ++cache_->domains_.find(domain_)->second.n_pages;
         const PathHash path = Retainer::next_path(cache_->path_before(domain_, parent), tokens);
@@ -121,11 +125,12 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
         const PageTokens tokens = prompt.subspan(tokens_.size()).first<kTokensPerPage>();
         const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
         const auto node = cache_->tree_.find(domain_, parent, tokens);
-        if (!node) break;
+        if (!node || !cache_->can_adopt(*node, group_)) break;
         const bool is_resident = cache_->tree_.is_resident(*node);
         if (!adopt(*node)) break;
         if (is_resident) {  // one promised page less, one page leased: never short
             --n_reserved_;
+            --cache_->groups_[to_index(group_)].n_reserved;
             --cache_->stats_.n_reserved;
         }
         tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
@@ -159,6 +164,7 @@ void KvCache::Sequence::discard() noexcept {
         cache.retainer_.used(nodes_[i - 1], n_known, n_entered, cache.now_ms_);
         cache.unlease_node(nodes_[i - 1], std::move(lease));
     }
+    cache.groups_[to_index(group_)].n_reserved -= n_reserved_;
     cache.stats_.n_reserved -= std::exchange(n_reserved_, 0);
     --cache.stats_.n_sequences;
     --cache.domains_.find(domain_)->second.n_sequences;

@@ -6,7 +6,8 @@
 
 namespace kvasir {
 
-PagePool::PagePool(std::uint32_t n_pages) : pages_(n_pages) {
+PagePool::PagePool(std::uint32_t n_pages, std::size_t n_groups)
+    : pages_(n_pages), counts_(n_groups) {
     free_list_.reserve(n_pages);
     for (std::uint32_t i = n_pages; i > 0; --i) free_list_.push_back(PageId{i - 1});
 }
@@ -15,13 +16,16 @@ PagePool::~PagePool() {
     KVASIR_CHECK(n_leased() == 0, "a page lease outlives its pool");
 }
 
-std::optional<PageLease> PagePool::acquire() {
+std::optional<PageLease> PagePool::acquire(GroupId group) {
+    KVASIR_CHECK(to_index(group) < counts_.size(), "a page is acquired for a group there is");
     if (free_list_.empty()) return std::nullopt;
     const PageId page = free_list_.back();
     free_list_.pop_back();
     Page& entry = pages_[to_index(page)];
     entry.n_leases = 1;
     entry.kept = false;
+    entry.group = group;
+    ++counts(entry).n_leased;
     return PageLease(this, page);
 }
 
@@ -29,8 +33,21 @@ PageLease PagePool::lease(PageId page) {
     KVASIR_CHECK(state(page) != PageState::free, "a free page has nothing to lease");
     Page& entry = pages_[to_index(page)];
     KVASIR_CHECK(entry.n_leases < std::numeric_limits<std::uint32_t>::max(), "lease count is full");
-    if (entry.n_leases++ == 0) --n_cached_;
+    if (entry.n_leases++ == 0) {
+        --n_cached_;
+        --counts(entry).n_cached;
+        ++counts(entry).n_leased;
+    }
     return {this, page};
+}
+
+void PagePool::assign(PageId page, GroupId group) {
+    KVASIR_CHECK(state(page) == PageState::leased && to_index(group) < counts_.size(),
+                 "a leased page is assigned, to a group there is");
+    Page& entry = pages_[to_index(page)];
+    --counts(entry).n_leased;
+    entry.group = group;
+    ++counts(entry).n_leased;
 }
 
 void PagePool::keep(PageId page) {
@@ -40,8 +57,10 @@ void PagePool::keep(PageId page) {
 
 void PagePool::free(PageId page) {
     KVASIR_CHECK(state(page) == PageState::cached, "only a cached page can be freed");
-    pages_[to_index(page)].kept = false;
+    Page& entry = pages_[to_index(page)];
+    entry.kept = false;
     --n_cached_;
+    --counts(entry).n_cached;
     make_free(page);
 }
 
@@ -71,8 +90,10 @@ void PagePool::release(PageId page) noexcept {
     Page& entry = pages_[to_index(page)];
     KVASIR_CHECK(entry.n_leases > 0, "a lease is released once");
     if (--entry.n_leases > 0) return;
+    --counts(entry).n_leased;
     if (entry.kept) {
         ++n_cached_;
+        ++counts(entry).n_cached;
     } else {
         make_free(page);
     }
@@ -101,11 +122,19 @@ void PagePool::check_invariants() const {
         listed[to_index(page)] = true;
     }
     std::uint32_t n_cached = 0;
+    std::vector<Counts> counts(counts_.size());
     for (std::uint32_t i = 0; i < n_pages(); ++i) {
         const PageState page_state = state(PageId{i});
         KVASIR_CHECK((page_state == PageState::free) == listed[i], "every free page is listed");
         if (page_state == PageState::cached) ++n_cached;
+        if (page_state == PageState::free) continue;
+        Counts& group = counts[to_index(pages_[i].group)];
+        ++(page_state == PageState::cached ? group.n_cached : group.n_leased);
     }
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        KVASIR_CHECK(
+            counts[i].n_cached == counts_[i].n_cached && counts[i].n_leased == counts_[i].n_leased,
+            "every group's pages are counted");
     KVASIR_CHECK(n_cached == n_cached_, "the count of cached pages is right");
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/groups.hpp"
 #include "config/base/types.hpp"
 
 namespace kvasir {
@@ -58,16 +59,20 @@ private:
 ///       +--------------------------------------- Cached -+
 ///                          free
 ///
-/// Every member is O(1) and allocates nothing after construction. One thread (the engine's).
+/// A page that is not free counts for one group, that of whoever acquired it or of what it was
+/// assigned to since. Every member is O(1) and allocates nothing after construction. One thread
+/// (the engine's).
 class PagePool {
 public:
-    explicit PagePool(std::uint32_t n_pages);
+    explicit PagePool(std::uint32_t n_pages, std::size_t n_groups = 1);
     ~PagePool();  // REQUIRES: no page is leased
     PagePool(const PagePool&) = delete;
     PagePool& operator=(const PagePool&) = delete;
 
     /// A free page, now leased and without content; empty when no page is free.
-    std::optional<PageLease> acquire();
+    std::optional<PageLease> acquire(GroupId group = {});
+    /// The page counts for this group from now on. REQUIRES: leased.
+    void assign(PageId page, GroupId group);
     /// One more lease. REQUIRES: cached or leased.
     PageLease lease(PageId page);
     /// The page becomes Cached instead of Free when its last lease goes. REQUIRES: leased.
@@ -87,6 +92,9 @@ public:
     std::uint32_t n_free() const { return static_cast<std::uint32_t>(free_list_.size()); }
     std::uint32_t n_cached() const { return n_cached_; }
     std::uint32_t n_leased() const { return n_pages() - n_free() - n_cached_; }
+    GroupId group(PageId page) const { return at(page).group; }  // REQUIRES: not free
+    std::uint32_t n_cached(GroupId group) const { return counts_[to_index(group)].n_cached; }
+    std::uint32_t n_leased(GroupId group) const { return counts_[to_index(group)].n_leased; }
 
     /// The paragraph above as code, O(pages); aborts where it does not hold.
     void check_invariants() const;
@@ -99,13 +107,20 @@ private:
         std::uint32_t n_leases = 0;
         bool kept = false;
         bool noted = false;
+        GroupId group{};
     };
+    struct Counts {
+        std::uint32_t n_leased = 0;
+        std::uint32_t n_cached = 0;
+    };
+    Counts& counts(const Page& page) { return counts_[to_index(page.group)]; }
     void make_free(PageId page) noexcept;
     const Page& at(PageId page) const;
 
     std::vector<Page> pages_;
     std::vector<PageId> free_list_;  // last in, first out: recently used memory is warm
     std::uint32_t n_cached_ = 0;
+    std::vector<Counts> counts_;  // by group
     bool notes_freed_ = false;
     std::vector<PageId> freed_;  // noted; capacity for all pages
 };

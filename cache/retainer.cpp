@@ -14,13 +14,14 @@ constexpr std::uint64_t kMinRefreshInterval =
 }  // namespace
 
 Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
-                   std::uint64_t seed)
+                   std::uint64_t seed, std::size_t n_groups)
     : policy_(policy),
       n_pages_(n_pages),
       seed_(seed),
+      n_groups_(n_groups),
       facts_(n_pages),
       paths_(n_pages),
-      orders_{EvictionOrder(n_pages), EvictionOrder(n_host > 0 ? n_pages : 0)} {
+      orders_{EvictionOrder(n_pages, n_groups), EvictionOrder(n_host > 0 ? n_pages : 0, n_groups)} {
     if (policy_ == RetentionPolicy::kvasir) history_.emplace(n_pages);
 }
 
@@ -69,10 +70,10 @@ void Retainer::wait(NodeId node) {
     history_->begin_wait(path_of(node), retention_class(facts), facts.n_hits, use_clock_);
 }
 
-void Retainer::queue(NodeId node, Standing standing, Tier tier) {
+void Retainer::queue(NodeId node, Standing standing, GroupId group, Tier tier) {
     const PageFacts& facts = facts_[to_index(node)];
     order_of(tier).insert(to_index(node), eviction_rank(policy_, facts),
-                          history_ ? retention_class(facts) : 0, standing);
+                          history_ ? retention_class(facts) : 0, standing, group);
 }
 
 void Retainer::unqueue(NodeId node) {
@@ -80,9 +81,20 @@ void Retainer::unqueue(NodeId node) {
         .erase(to_index(node));
 }
 
+std::optional<Retainer::Candidate> Retainer::find_next(Tier tier, GroupId group) const {
+    const EvictionOrder& order = order_of(tier);
+    return history_ ? order.find_least_valued(values_, use_clock_, group) : order.find_first(group);
+}
+
 NodeId Retainer::pop(Tier tier) {
-    EvictionOrder& order = order_of(tier);
-    return NodeId{history_ ? order.pop_least_valued(values_, use_clock_) : order.pop_first()};
+    std::optional<Candidate> first;
+    for (std::size_t i = 0; i < n_groups_; ++i) {
+        const auto next = find_next(tier, GroupId{static_cast<std::uint32_t>(i)});
+        if (next && (!first || next->goes_before(*first))) first = next;
+    }
+    KVASIR_CHECK(first.has_value(), "what is taken out is queued");
+    order_of(tier).erase(first->id);
+    return NodeId{first->id};
 }
 
 void Retainer::forget(NodeId node) {

@@ -22,9 +22,10 @@ namespace kvasir {
 class Retainer {
 public:
     /// n_pages: of both tiers, and ids of nodes are below it; of these, n_host in host memory.
+    /// n_groups: below it are the groups of what is queued.
     /// seed: of the path hashes; random where callers are not trusted.
     Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
-             std::uint64_t seed);
+             std::uint64_t seed, std::size_t n_groups = 1);
 
     /// Learns anew from the history when enough has happened since. Call before a sequence begins.
     void refresh();
@@ -51,9 +52,13 @@ public:
     void tick() { ++use_clock_; }
 
     /// It is evictable from where it lives. REQUIRES: not queued.
-    void queue(NodeId node, Standing standing, Tier tier = Tier::device);
+    void queue(NodeId node, Standing standing, GroupId group, Tier tier = Tier::device);
     void unqueue(NodeId node);  // it is no longer, or is being dropped. REQUIRES: queued
-    /// The one of the tier that goes next, no longer queued. REQUIRES: not empty.
+    using Candidate = EvictionOrder::Candidate;
+    /// The one of the tier and group that goes next; its id is the node's. O(log nodes).
+    std::optional<Candidate> find_next(Tier tier, GroupId group) const;
+    /// The one of the tier that goes next, of whatever group, no longer queued. REQUIRES: not
+    /// empty. O(groups log nodes).
     NodeId pop(Tier tier = Tier::device);
     bool is_queued(NodeId node) const {
         return order_of(Tier::device).contains(to_index(node)) ||
@@ -70,6 +75,7 @@ private:
     RetentionPolicy policy_;
     std::uint32_t n_pages_;
     std::uint64_t seed_;
+    std::size_t n_groups_;
     std::uint64_t use_clock_ = 0;
     std::uint64_t next_refresh_ = 0;  // use clock
     std::vector<PageFacts> facts_;    // (n_pages): by node
