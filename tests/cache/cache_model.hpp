@@ -11,12 +11,17 @@
 #include <utility>
 #include <vector>
 
+#include "cache/groups.hpp"
 #include "cache/page_pool.hpp"
 #include "cache/retention.hpp"
 
 namespace kvasir {
 
 using Path = std::pair<std::uint32_t, std::string>;  // domain, letters
+
+/// Domains that are groups of their own; the others are one, nullopt.
+using ModelGroups = std::map<std::uint32_t, GroupLimits>;
+using ModelGroup = std::optional<std::uint32_t>;
 
 inline bool starts_with(const Path& path, const Path& prefix) {
     return path.first == prefix.first && path.second.starts_with(prefix.second);
@@ -35,7 +40,8 @@ struct ModelSequence {
 
 class CacheModel {
 public:
-    CacheModel(std::size_t n_pages, RetentionPolicy policy) : n_pages_(n_pages), policy_(policy) {}
+    CacheModel(std::size_t n_pages, RetentionPolicy policy, ModelGroups groups = {})
+        : n_pages_(n_pages), policy_(policy), groups_(std::move(groups)) {}
 
     struct Entered {
         int entered = 0;
@@ -46,6 +52,58 @@ public:
     std::uint64_t n_evicted_for_space = 0;
     /// Where the policy is not one of the model's: who went, as seen from outside. None: nobody.
     std::function<std::optional<Path>()> choose_victim;
+
+    ModelGroup group_of(std::uint32_t domain) const {
+        return groups_.contains(domain) ? ModelGroup(domain) : std::nullopt;
+    }
+    GroupLimits limits(ModelGroup group) const {
+        return group ? groups_.at(*group) : GroupLimits{};
+    }
+    std::vector<ModelGroup> groups() const {
+        std::vector<ModelGroup> all{std::nullopt};
+        for (const auto& [domain, limits] : groups_) all.emplace_back(domain);
+        return all;
+    }
+    std::size_t n_leased(ModelGroup group) const {
+        std::size_t n = 0;
+        for (const auto& [path, facts] : entered)
+            n += group_of(path.first) == group && is_leased(path) ? 1 : 0;
+        for (const auto& [id, sequence] : running)
+            if (group_of(sequence.path.first) == group)
+                n += sequence.n_ensured - sequence.n_committed;
+        return n;
+    }
+    std::size_t n_cached(ModelGroup group) const {
+        return static_cast<std::size_t>(std::ranges::count_if(entered, [&](const auto& item) {
+            return group_of(item.first.first) == group && !is_leased(item.first);
+        }));
+    }
+    std::size_t n_reserved(ModelGroup group) const {
+        std::size_t n = 0;
+        for (const auto& [id, sequence] : running)
+            if (group_of(sequence.path.first) == group)
+                n += sequence.max_pages() - sequence.n_ensured;
+        return n;
+    }
+    /// What the group's running sequences may come to hold, or what is kept for it.
+    std::size_t demand(ModelGroup group) const {
+        return std::max<std::size_t>(n_leased(group) + n_reserved(group), limits(group).reserve);
+    }
+    /// Of a group that takes a page when none is free, or at its cap: who may lose one.
+    bool may_lose(ModelGroup group, ModelGroup taker) const {
+        if (group == taker) return true;
+        return !is_at_cap(taker) && n_leased(group) + n_cached(group) > limits(group).reserve;
+    }
+    bool is_at_cap(ModelGroup group) const {
+        return n_leased(group) + n_cached(group) >= limits(group).cap;
+    }
+    bool is_too_large(const ModelSequence& sequence) const {
+        const ModelGroup group = group_of(sequence.path.first);
+        std::size_t n_kept = 0;
+        for (const ModelGroup other : groups())
+            n_kept += other == group ? 0 : limits(other).reserve;
+        return sequence.max_pages() > limits(group).cap || sequence.max_pages() + n_kept > n_pages_;
+    }
 
     bool is_leased(const Path& path) const {
         return std::ranges::any_of(running, [&](const auto& item) {
@@ -88,7 +146,11 @@ public:
         std::size_t n_needed = sequence.max_pages() - n_found;
         for (std::size_t i = 1; i <= n_found; ++i)
             if (!is_leased(sequence.prefix(i))) ++n_needed;
-        if (n_needed + n_reserved() > n_free() + n_cached()) return false;
+        const ModelGroup group = group_of(sequence.path.first);
+        const std::size_t n_own = n_leased(group) + n_reserved(group) + n_needed;
+        std::size_t n_demanded = std::max<std::size_t>(n_own, limits(group).reserve);
+        for (const ModelGroup other : groups()) n_demanded += other == group ? 0 : demand(other);
+        if (n_own > limits(group).cap || n_demanded > n_pages_) return false;
         ++time_;
         sequence.n_tokens = static_cast<std::uint32_t>(n_found) * kTokensPerPage;
         sequence.n_ensured = sequence.n_committed = n_found;
@@ -99,8 +161,9 @@ public:
     void ensure(int id, std::size_t n_pages) {
         ModelSequence& sequence = running.at(id);
         while (sequence.n_ensured < n_pages) {
-            if (n_free() == 0) {
-                entered.erase(*victim());
+            const ModelGroup group = group_of(sequence.path.first);
+            if (n_free() == 0 || is_at_cap(group)) {
+                entered.erase(*victim(group));
                 ++n_evicted_for_space;
             }
             ++sequence.n_ensured;
@@ -135,7 +198,7 @@ public:
 
     std::size_t trim(std::size_t n) {
         std::size_t n_evicted = 0;
-        for (auto path = victim(); n_evicted < n && path; path = victim(), ++n_evicted)
+        for (auto path = any_victim(); n_evicted < n && path; path = any_victim(), ++n_evicted)
             entered.erase(*path);
         return n_evicted;
     }
@@ -147,14 +210,23 @@ public:
     }
 
 private:
-    std::optional<Path> victim() const {
-        if (choose_victim) return choose_victim();
+    std::optional<Path> any_victim() const {
+        return choose_victim ? choose_victim() : least([](const Path&) { return true; });
+    }
+    std::optional<Path> victim(ModelGroup taker) const {
+        const auto may_go = [&](const Path& path) { return may_lose(group_of(path.first), taker); };
+        if (!choose_victim) return least(may_go);
+        const auto gone = choose_victim();
+        return gone && may_go(*gone) ? gone : std::nullopt;
+    }
+    template <class Predicate>
+    std::optional<Path> least(Predicate may_go) const {
         std::optional<Path> best;
         for (const auto& [path, facts] : entered) {
             const auto below =
                 entered.upper_bound(path);  // letters sort: a child comes right after
             if (below != entered.end() && starts_with(below->first, path)) continue;
-            if (is_leased(path)) continue;
+            if (is_leased(path) || !may_go(path)) continue;
             if (!best || goes_before(path, *best)) best = path;
         }
         return best;
@@ -170,6 +242,7 @@ private:
 
     std::size_t n_pages_;
     RetentionPolicy policy_;
+    ModelGroups groups_;
     int time_ = 0;
 };
 
