@@ -48,16 +48,18 @@ private:
 class HoldersCompared {
 protected:
     HoldersCompared(std::uint32_t n_pages, std::uint32_t n_host, RetentionPolicy policy,
-                    const Holders::Limits& limits, std::uint64_t seed)
+                    const Holders::Limits& limits, std::uint64_t seed,
+                    const HoldersModel::Groups& groups = {})
         : n_host_(n_host),
           mover_(n_pages, n_host, seed + 1),
           cache_({.n_pages = n_pages,
                   .retention = policy,
+                  .groups = groups,
                   .n_host_slots = n_host,
                   .mover = &mover_,
                   .hash_seed = seed}),
           holders_(cache_, limits),
-          model_(n_pages, limits) {}
+          model_(n_pages, limits, groups) {}
 
     std::map<PageName, NodeId> observe() const {
         const PrefixTree& tree = cache_.tree();
@@ -86,7 +88,8 @@ protected:
         for (const auto& [name, page] : model_.pages)
             if (!seen.contains(name)) gone.push_back(name);
         BOOST_REQUIRE((!n || gone.size() == *n));
-        const bool allowed = model_.evict(gone, in_order);
+        // Which group's pages may go has a say as well: test_kv_cache_random.cpp compares that.
+        const bool allowed = model_.evict(gone, in_order && !model_.has_groups());
         BOOST_REQUIRE(allowed);
         see_tiers(seen);
         return gone;
@@ -94,6 +97,23 @@ protected:
     void see_tiers(const std::map<PageName, NodeId>& seen) {
         for (auto& [name, page] : model_.pages)
             page.on_host = !cache_.tree().is_resident(seen.at(name));
+    }
+
+    using OnDevice = std::map<DomainId, std::size_t>;
+    OnDevice on_device() const {
+        OnDevice n;
+        for (const DomainId group : model_.all_groups()) n[group] = model_.n_on_device(group);
+        return n;
+    }
+    /// What the taker did has pushed no group below its reserve, unless orphaned common pages had
+    /// to go.
+    void check_reserves(const OnDevice& before, DomainId taker, bool had_orphans) {
+        for (const auto& [group, n] : on_device()) {
+            if (group == model_.group_of(taker) || n >= before.at(group)) continue;
+            if (n >= model_.limits_of(group).reserve) continue;
+            BOOST_REQUIRE(had_orphans);
+            ++n_exceptions_;
+        }
     }
 
     void check_miss(const ModelRun& run, KvCache::Miss miss) {
@@ -123,6 +143,11 @@ protected:
         BOOST_REQUIRE(stats.n_held == model_.n_held());
         BOOST_REQUIRE(stats.n_pinned == model_.n_pinned());
         BOOST_REQUIRE(stats.n_sequences == running_.size());
+        for (const DomainId group : model_.all_groups()) {
+            const KvCache::GroupUse use = cache_.use(cache_.group_of(group));
+            BOOST_REQUIRE(use.n_leased + use.n_cached == model_.n_on_device(group));
+            BOOST_REQUIRE(use.n_leased + use.n_reserved == model_.n_leased_or_reserved(group));
+        }
         for (const auto& [id, sequence] : running_) {
             const ModelRun& run = model_.running.at(id);
             BOOST_REQUIRE(sequence.n_tokens() == run.n_tokens);
@@ -198,6 +223,7 @@ protected:
     HoldersModel model_;
     std::map<std::pair<DomainId, std::string>, int> contents_;  // numbers from 1 on
     std::map<int, KvCache::Sequence> running_;
+    int n_exceptions_ = 0;
     int n_explained_ = 0;  // misses that were said to have expired or been evicted
 };
 

@@ -73,8 +73,9 @@ struct ModelHolder {
 
 class HoldersModel {
 public:
-    HoldersModel(std::size_t n_pages, const Holders::Limits& limits)
-        : n_pages_(n_pages), limits_(limits) {}
+    using Groups = std::map<DomainId, GroupLimits>;
+    HoldersModel(std::size_t n_pages, const Holders::Limits& limits, Groups groups = {})
+        : n_pages_(n_pages), limits_(limits), groups_(std::move(groups)) {}
 
     struct Page {
         bool anonymous = false;
@@ -130,6 +131,106 @@ public:
         return n;
     }
 
+    // ---- groups: a listed domain, the common one, or the rest, DomainId{0} ----
+
+    DomainId group_of(DomainId domain) const {
+        return domain == kCommonDomain || groups_.contains(domain) ? domain : DomainId{0};
+    }
+    GroupLimits limits_of(DomainId group) const {
+        return groups_.contains(group) ? groups_.at(group) : GroupLimits{};
+    }
+    std::vector<DomainId> all_groups() const {
+        std::vector<DomainId> all{DomainId{0}, kCommonDomain};
+        for (const auto& [group, limits] : groups_) all.push_back(group);
+        return all;
+    }
+    bool has_groups() const { return !groups_.empty(); }
+    bool is_idle(const PageName& name) const { return pages.at(name).on_host || !is_leased(name); }
+    std::size_t n_private_of(DomainId group) const {
+        std::size_t n = 0;
+        for (const auto& [id, run] : running)
+            n += group_of(run.domain) == group ? run.n_ensured - run.path.size() : 0;
+        return n;
+    }
+    std::size_t n_on_device(DomainId group) const {
+        return n_private_of(group) + count_pages([&](const PageName& name, const Page& page) {
+                   return !page.on_host && group_of(name.domain) == group;
+               });
+    }
+    std::size_t n_leased_or_reserved(DomainId group) const {
+        std::size_t n = n_private_of(group) + count_pages([&](const PageName& name, const Page& p) {
+                            return !p.on_host && group_of(name.domain) == group && is_leased(name);
+                        });
+        for (const auto& [id, run] : running)
+            n += group_of(run.domain) == group ? run.max_pages() - run.n_ensured : 0;
+        return n;
+    }
+    using Extra = std::map<DomainId, std::size_t>;  // leased or reserved, by group
+    bool fits(const Extra& extra) const {
+        std::size_t n_demanded = 0;
+        for (const DomainId group : all_groups()) {
+            const std::size_t more = extra.contains(group) ? extra.at(group) : 0;
+            const std::size_t n = n_leased_or_reserved(group) + more;
+            if (more > 0 && n > limits_of(group).cap) return false;
+            n_demanded += std::max<std::size_t>(n, limits_of(group).reserve);
+        }
+        return n_demanded <= n_pages_;
+    }
+    /// Whether a run may take the page instead of one that it has or was promised.
+    bool can_adopt(const PageName& name, DomainId domain) const {
+        const DomainId group = group_of(domain);
+        const bool costs_nothing = group_of(name.domain) == group || !is_idle(name) ||
+                                   n_leased_or_reserved(group) > limits_of(group).reserve;
+        return costs_nothing || fits({{group_of(name.domain), 1}});
+    }
+    /// Whether the run may begin on this path.
+    bool admits(const ModelRun& run, const std::string& path) const {
+        const DomainId group = group_of(run.domain);
+        Extra extra{{group, run.max_pages() - path.size()}};
+        std::size_t n_common_fetched = 0;
+        for (std::size_t i = 1; i <= path.size(); ++i) {
+            const PageName name(run.domain, path.substr(0, i));
+            if (!is_idle(name)) continue;
+            ++extra[group_of(name.domain)];
+            if (group_of(name.domain) != group && pages.at(name).on_host) ++n_common_fetched;
+        }
+        return fits(extra) && n_leased_or_reserved(group) + extra[group] + n_common_fetched <=
+                                  limits_of(group).cap;
+    }
+    bool is_too_large(const ModelRun& run) const {
+        const DomainId group = group_of(run.domain);
+        std::size_t n_kept = 0;
+        for (const DomainId other : all_groups())
+            n_kept += other == group ? 0 : limits_of(other).reserve;
+        std::size_t n_common = 0;
+        const std::string path = reusable(run);
+        for (std::size_t i = 1; i <= path.size(); ++i)
+            n_common += group_of(PageName(run.domain, path.substr(0, i)).domain) == group ? 0 : 1;
+        return run.max_pages() + n_kept > n_pages_ ||
+               run.max_pages() - n_common > limits_of(group).cap;
+    }
+    /// How many pages go when the run takes n more, where none can go to the host tier.
+    std::size_t n_short(const ModelRun& run, std::size_t n) const {
+        const DomainId group = group_of(run.domain);
+        std::size_t n_mine = n_on_device(group);
+        std::size_t n_left = n_free();
+        std::size_t n_gone = 0;
+        for (; n > 0; --n) {
+            if (n_mine >= limits_of(group).cap || n_left == 0) {
+                ++n_gone;
+            } else {
+                ++n_mine;
+                --n_left;
+            }
+        }
+        return n_gone;
+    }
+    bool has_orphans() const {
+        return count_pages([&](const PageName& name, const Page& page) {
+                   return name.domain == kCommonDomain && !page.on_host && !is_leased(name);
+               }) > 0;
+    }
+
     /// How the page that follows path would be spelled, if it is there.
     std::optional<char> find(DomainId domain, const std::string& path, char letter) const {
         const auto capital = static_cast<char>(std::toupper(letter));
@@ -146,6 +247,22 @@ public:
             path += *letter;
         }
         return path;
+    }
+
+    /// The same for one that runs: as far as it may take over what it finds.
+    std::string extensible(int id) const {
+        HoldersModel then = *this;
+        ModelRun& run = then.running.at(id);
+        while (run.path.size() < (run.n_prompt - 1) / kTokensPerPage) {
+            const auto letter = then.find(run.domain, run.path, run.text[run.path.size()]);
+            if (!letter) break;
+            const PageName name(run.domain, run.path + *letter);
+            if (!then.can_adopt(name, run.domain)) break;
+            then.pages.at(name).on_host = false;
+            run.path += *letter;
+            run.n_ensured = run.path.size();
+        }
+        return run.path;
     }
 
     // ---- what happens ----
@@ -173,21 +290,30 @@ public:
         }
     }
 
-    bool may_begin(const ModelRun& run) const {
+    /// The path that the run begins on, if it may: all that is there, or without the common pages
+    /// that nobody leases.
+    std::optional<std::string> beginning(const ModelRun& run) const {
+        if (is_too_large(run)) return std::nullopt;
         const std::string path = reusable(run);
-        std::size_t n_needed = run.max_pages();
-        for (std::size_t i = 1; i <= path.size(); ++i) {
-            const PageName name(run.domain, path.substr(0, i));
-            if (pages.at(name).on_host) continue;  // needs a page like one that is not there
-            if (is_leased(name)) --n_needed;
+        if (admits(run, path)) return path;
+        std::size_t n = 0;
+        while (n < path.size()) {
+            const PageName name(run.domain, path.substr(0, n + 1));
+            if (group_of(name.domain) != group_of(run.domain) && is_idle(name)) break;
+            ++n;
         }
-        return n_needed + n_reserved() <= n_free() + n_cached();
+        ModelRun cut = run;
+        cut.n_prompt = static_cast<std::uint32_t>(n) * kTokensPerPage + 1;
+        if (n == path.size() || is_too_large(cut) || !admits(run, path.substr(0, n)))
+            return std::nullopt;
+        return path.substr(0, n);
     }
 
     void commit(ModelRun& run) {
         while (run.path.size() < run.n_tokens / kTokensPerPage) {
             const char own = run.text[run.path.size()];
-            const auto found = find(run.domain, run.path, own);
+            auto found = find(run.domain, run.path, own);
+            if (found && !can_adopt({run.domain, run.path + *found}, run.domain)) found.reset();
             run.path += found            ? *found
                         : is_common(run) ? static_cast<char>(std::toupper(own))
                                          : own;
@@ -340,6 +466,7 @@ private:
 
     std::size_t n_pages_;
     Holders::Limits limits_;
+    Groups groups_;
 };
 
 }  // namespace kvasir
