@@ -1,5 +1,7 @@
 #include "daemon/model/tokenizer_json_pipeline.hpp"
 
+#include <algorithm>
+
 #include "daemon/model/pre_tokenizer_dialect.hpp"
 #include "quant/gguf.hpp"
 
@@ -7,6 +9,7 @@ namespace kvasir {
 namespace {
 
 constexpr std::size_t kMaxStages = 32;
+constexpr std::size_t kMaxGrowth = 64;  // of a text, in bytes
 constexpr std::string_view kPunctuation = R"([\p{P}!-/:-@\[-`{-~])";
 
 /// Calls read(stage) for the value itself or, where it is a Sequence, for each of its members.
@@ -65,6 +68,7 @@ private:
     }
 
     JsonPipeline& out_;
+    std::size_t growth_ = 1;
 };
 
 Result<> Reader::normalizer(const JsonFields& fields, std::string_view type) {
@@ -78,6 +82,7 @@ Result<> Reader::normalizer(const JsonFields& fields, std::string_view type) {
     if (type == "Prepend") {
         KVASIR_TRY_VOID(fields.expect_only({"type", "prepend"}));
         KVASIR_TRY(const std::string_view prefix, fields.get_string("prepend"));
+        if (prefix.size() > kMaxTokenBytes) return fields.corrupt("more than 4096 bytes");
         out_.normalizer.add({Kind::prepend, "", std::string(prefix)});
         if (prefix == kEscapedSpace || prefix == " ") out_.prefix = LeadingSpace::each;
         return {};
@@ -95,7 +100,10 @@ Result<> Reader::replace(const JsonFields& fields) {
     KVASIR_TRY(const std::string_view from, pattern.get_string("String"));
     KVASIR_TRY(const std::string_view to, fields.get_string("content"));
     if (from.empty()) return fields.corrupt("an empty pattern");
-    if (to.size() > kMaxTokenBytes) return fields.corrupt("a content of more than 4096 bytes");
+    // Stages multiply: a file of a few lines could ask for more memory than there is.
+    growth_ *= std::max<std::size_t>(1, (to.size() + from.size() - 1) / from.size());
+    if (growth_ > kMaxGrowth)
+        return fields.unsupported("replacements that make a text more than 64 times as long");
     out_.normalizer.add({Kind::replace, std::string(from), std::string(to)});
     return {};
 }

@@ -36,6 +36,7 @@ public:
             if (right) merges_.push_back({*left, *right, id, rank});
         }
     }
+    std::size_t n_merges() const { return merges_.size(); }
     ScoredMerges build() { return {symbols_, BpeMerges(symbols_.size(), merges_)}; }
 
 private:
@@ -95,6 +96,11 @@ Result<ScoredMerges> merge_by_score(const Words& words, std::span<const double> 
         const auto at =
             std::lower_bound(distinct.begin(), distinct.end(), scores[id], std::greater<>());
         builder.add(word, id, static_cast<std::uint32_t>(at - distinct.begin()));
+        if (builder.n_merges() > kMaxMerges) {
+            return Error{ErrorCode::corrupt, "tokenizer.ggml.tokens: more than " +
+                                                 std::to_string(kMaxMerges) +
+                                                 " ways to make a token of two"};
+        }
     }
     return builder.build();
 }

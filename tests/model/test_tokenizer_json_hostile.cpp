@@ -89,6 +89,11 @@ BOOST_AUTO_TEST_CASE(what_is_unknown_or_wrong_is_refused_by_name) {
          ErrorCode::unsupported, "regular expression"},
         {"normalizer", R"({"type": "Replace", "pattern": {"String": ""}, "content": "x"})",
          ErrorCode::corrupt, "empty"},
+        {"normalizer",
+         R"({"type": "Sequence", "normalizers": [
+             {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaa"},
+             {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaa"}]})",
+         ErrorCode::unsupported, "64 times"},
         {"pre_tokenizer", R"({"type": "Whitespace"})", ErrorCode::unsupported, "Whitespace"},
         {"pre_tokenizer", R"({"type": "ByteLevel", "trim": 1})", ErrorCode::unsupported, "trim"},
         {"pre_tokenizer",
