@@ -95,6 +95,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                                                     .context_length = model.context_length(),
                                                     .n_vocab = model.tokenizer()->n_vocab(),
                                                     .n_parameters = model.n_parameters(),
+                                                    .chat_template = model.chat_template(),
+                                                    .bos_text = model.bos_text(),
+                                                    .eos_text = model.eos_text(),
                                                     .tokenizer = model.tokenizer()});
     engine->publish_metrics();
     engine->thread_ = std::thread([raw = engine.get()] { raw->run(); });

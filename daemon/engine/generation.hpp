@@ -121,6 +121,9 @@ struct ModelInfo {
     std::uint32_t context_length = 0;
     std::uint32_t n_vocab = 0;
     std::uint64_t n_parameters = 0;
+    std::string chat_template;  // Jinja source; empty: the model has none
+    std::string bos_text;       // tokens as templates write them
+    std::string eos_text;
     std::shared_ptr<const Tokenizer> tokenizer;  // its const members may be called from any thread
 };
 

@@ -47,4 +47,14 @@ Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
     return ids;
 }
 
+std::string chat_ml_text(std::span<const ChatMessage> messages, ChatEnd chat_end) {
+    std::string text;
+    for (const ChatMessage& message : messages) {
+        text += std::string("<|im_start|>") + role_name(message.role) + "\n" + message.content +
+                "<|im_end|>\n";
+    }
+    if (chat_end == ChatEnd::assistant_turn) text += "<|im_start|>assistant\n";
+    return text;
+}
+
 }  // namespace kvasir

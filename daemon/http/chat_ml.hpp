@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "daemon/http/completion_request.hpp"
@@ -20,5 +21,9 @@ enum class ChatEnd { assistant_turn, open };
 Result<std::vector<TokenId>> render_chat_ml(const Tokenizer& tokenizer,
                                             std::span<const ChatMessage> messages,
                                             ChatEnd end = ChatEnd::assistant_turn);
+
+/// The same as text.
+std::string chat_ml_text(std::span<const ChatMessage> messages,
+                         ChatEnd end = ChatEnd::assistant_turn);
 
 }  // namespace kvasir

@@ -108,7 +108,7 @@ Outcome read_chat(const json::object& body, const HttpLimits& limits, std::uint3
                   CompletionRequest& request) {
     const JsonFields fields(body);
     request.is_chat = true;
-    KVASIR_STEP(read_messages(fields, request));
+    if (!request.chat_variables) KVASIR_STEP(read_messages(fields, request));
     KVASIR_STEP(read_common(body, limits, n_vocab, request));
     KVASIR_STEP(store(fields.boolean("logprobs"), request.logprobs));
     std::optional<std::uint32_t> n_top;
@@ -122,9 +122,12 @@ Outcome read_chat(const json::object& body, const HttpLimits& limits, std::uint3
 }  // namespace
 
 ApiResult<CompletionRequest> parse_chat_request(std::string_view body, const HttpLimits& limits,
-                                                std::uint32_t n_vocab) {
-    KVASIR_TRY(const json::object object, parse_json_object(body, limits.json_depth));
+                                                std::uint32_t n_vocab, ChatWriter writer) {
+    KVASIR_TRY(json::object object, parse_json_object(body, limits.json_depth));
     CompletionRequest request;
+    if (writer == ChatWriter::model_template) {
+        if (Outcome wrong = take_chat_variables(object, true, request)) return std::move(*wrong);
+    }
     if (Outcome outcome = read_chat(object, limits, n_vocab, request)) return std::move(*outcome);
     return request;
 }

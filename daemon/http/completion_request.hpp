@@ -4,6 +4,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,9 @@ using Prompt = std::variant<std::string, std::vector<TokenId>>;
 struct CompletionRequest {
     std::vector<Prompt> prompts;        // of a completion: at least one
     std::vector<ChatMessage> messages;  // of a chat: at least one
+    /// What a model's own template gets to see, instead of `messages`: messages as sent, tools,
+    /// add_generation_prompt, chat_template_kwargs.
+    std::shared_ptr<const boost::json::object> chat_variables;
     bool is_chat = false;
 
     std::optional<std::uint32_t> max_tokens;  // absent in a chat: the rest of the context
@@ -53,8 +57,12 @@ struct CompletionRequest {
 ApiResult<CompletionRequest> parse_completion_request(std::string_view body,
                                                       const HttpLimits& limits,
                                                       std::uint32_t n_vocab);
+/// Who writes a conversation down: this server as ChatML, which knows text and three roles only, or
+/// the model's template, which says itself what it refuses.
+enum class ChatWriter { chat_ml, model_template };
 ApiResult<CompletionRequest> parse_chat_request(std::string_view body, const HttpLimits& limits,
-                                                std::uint32_t n_vocab);
+                                                std::uint32_t n_vocab,
+                                                ChatWriter writer = ChatWriter::chat_ml);
 
 /// A JSON array of token ids. Errors name param.
 ApiResult<std::vector<TokenId>> parse_token_ids(const boost::json::array& array,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/http/access.hpp"
+#include "daemon/http/chat_text.hpp"
 #include "daemon/http/completion_request.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/generation_call.hpp"
@@ -57,7 +58,9 @@ ApiResult<GenerationCall::Plan> make_plan(const CompletionRequest& request, cons
     if (request.is_chat) {
         KVASIR_TRY(
             const std::vector<TokenId> ids,
-            encode_chat(model, request.messages, ChatEnd::assistant_turn, request.truncates));
+            request.chat_variables
+                ? encode_with_template(model, *request.chat_variables, request.truncates)
+                : encode_chat(model, request.messages, ChatEnd::assistant_turn, request.truncates));
         add_choices(plan, request, model, ids);
         return plan;
     }
@@ -69,13 +72,24 @@ ApiResult<GenerationCall::Plan> make_plan(const CompletionRequest& request, cons
     return plan;
 }
 
-using Parse = ApiResult<CompletionRequest> (*)(std::string_view, const HttpLimits&, std::uint32_t);
+using Parse = ApiResult<CompletionRequest> (*)(std::string_view, const HttpLimits&,
+                                               const ModelInfo&);
+
+ApiResult<CompletionRequest> parse_completion(std::string_view body, const HttpLimits& limits,
+                                              const ModelInfo& model) {
+    return parse_completion_request(body, limits, model.n_vocab);
+}
+
+ApiResult<CompletionRequest> parse_chat(std::string_view body, const HttpLimits& limits,
+                                        const ModelInfo& model) {
+    return parse_chat_request(body, limits, model.n_vocab, chat_writer(model));
+}
 
 ApiResult<GenerationCall::Plan> read_plan(ServerContext& context, Exchange& exchange,
                                           const ModelInfo& model, Parse parse) {
     const HttpLimits& limits = context.options.limits;
     RequestBody body = exchange.take_body();
-    KVASIR_TRY(const CompletionRequest request, parse(body.bytes(), limits, model.n_vocab));
+    KVASIR_TRY(const CompletionRequest request, parse(body.bytes(), limits, model));
     body = RequestBody();  // its memory and its share of the budget, before the tokens are made
     KVASIR_TRY(GenerationCall::Plan plan, make_plan(request, model, limits));
     const HttpRequest& http = exchange.request();
@@ -112,11 +126,11 @@ void generate(ServerContext& context, const ExchangePtr& exchange, Parse parse) 
 }  // namespace
 
 void post_completions(ServerContext& context, const ExchangePtr& exchange) {
-    generate(context, exchange, parse_completion_request);
+    generate(context, exchange, parse_completion);
 }
 
 void post_chat_completions(ServerContext& context, const ExchangePtr& exchange) {
-    generate(context, exchange, parse_chat_request);
+    generate(context, exchange, parse_chat);
 }
 
 }  // namespace kvasir

@@ -37,6 +37,7 @@ void post_cache_evict(ServerContext& context, const ExchangePtr& exchange);
 void post_completions(ServerContext& context, const ExchangePtr& exchange);
 void post_chat_completions(ServerContext& context, const ExchangePtr& exchange);
 void post_tokenize(ServerContext& context, const ExchangePtr& exchange);
+void post_apply_template(ServerContext& context, const ExchangePtr& exchange);
 void post_detokenize(ServerContext& context, const ExchangePtr& exchange);
 
 }  // namespace kvasir

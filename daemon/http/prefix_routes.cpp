@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/http/cache_call.hpp"
+#include "daemon/http/chat_text.hpp"
 #include "daemon/http/prompt_tokens.hpp"
 
 namespace kvasir {
@@ -116,6 +117,12 @@ ApiResult<std::vector<TokenId>> read_tokens(const JsonFields& fields, const Mode
                         "expected exactly one of text, messages and tokens", "text"};
     }
     CompletionRequest request;
+    if (fields.find("messages") != nullptr && chat_writer(model) == ChatWriter::model_template) {
+        boost::json::object variables{{"messages", *fields.find("messages")}};
+        if (Outcome wrong = take_chat_variables(variables, false, request))
+            return std::move(*wrong);
+        return encode_with_template(model, *request.chat_variables);
+    }
     if (fields.find("messages") != nullptr) {
         if (Outcome wrong = read_messages(fields, request)) return std::move(*wrong);
         return encode_chat(model, request.messages, ChatEnd::open);

@@ -37,6 +37,9 @@ Outcome read_name(const JsonFields& fields, std::string_view param, std::string&
 
 /// The array under "messages".
 Outcome read_messages(const JsonFields& fields, CompletionRequest& request);
+/// Moves what a model's template sees out of the body. add_generation_prompt: where none is given.
+Outcome take_chat_variables(boost::json::object& body, bool add_generation_prompt,
+                            CompletionRequest& request);
 /// The string or token ids under `name`, which stand for one prompt.
 Outcome add_prompt(const boost::json::value& value, std::string_view param, std::uint32_t n_vocab,
                    CompletionRequest& request);

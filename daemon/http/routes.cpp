@@ -38,6 +38,7 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/chat/completions", post_chat_completions, true, true, false},
     Route{"POST", "/tokenize", post_tokenize, true, true, false},
     Route{"POST", "/detokenize", post_detokenize, true, true, false},
+    Route{"POST", "/apply-template", post_apply_template, true, true, false},
     Route{"POST", "/v1/sessions", post_session, true, true, false},
     Route{"GET", "/v1/sessions", get_sessions, true, false, false},
     Route{"GET", "/v1/sessions/{}", get_session, true, false, false},

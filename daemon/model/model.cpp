@@ -222,6 +222,17 @@ Result<> Model::change_kv(const ModelOptions& options) {
     return warm_up({});
 }
 
+/// REQUIRES: tokenizer_.
+Result<> Model::read_chat(const GgufFile& file) {
+    KVASIR_TRY(const auto source, file.find_string("tokenizer.chat_template"));
+    chat_template_ = source.value_or("");
+    if (const auto bos = tokenizer_->bos()) bos_text_ = tokenizer_->token_bytes(*bos, true);
+    KVASIR_TRY(const auto eos, file.find_u32("tokenizer.ggml.eos_token_id"));
+    if (eos && *eos < tokenizer_->n_vocab())
+        eos_text_ = tokenizer_->token_bytes(static_cast<TokenId>(*eos), true);
+    return {};
+}
+
 Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture,
                              const Progress& progress) {
     KVASIR_TRY(gpu::Uploader uploader, gpu::Uploader::create(*device_, *recorder_));
@@ -277,6 +288,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
                                      options.path.string(), model->tokenizer_->n_vocab(),
                                      model->shape_.n_vocab)};
         }
+        KVASIR_TRY_VOID(model->read_chat(file));
     }
     KVASIR_TRY(model->device_, gpu::Device::create(options.device));
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));

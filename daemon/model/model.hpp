@@ -57,6 +57,10 @@ public:
 
     const ModelShape& shape() const { return shape_; }
     const std::string& name() const { return name_; }
+    /// Jinja source, and the tokens it writes by name; empty where the file has none.
+    const std::string& chat_template() const { return chat_template_; }
+    const std::string& bos_text() const { return bos_text_; }
+    const std::string& eos_text() const { return eos_text_; }
     std::uint64_t n_parameters() const { return n_parameters_; }
     std::uint64_t weight_bytes() const { return weight_bytes_; }
     const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
@@ -103,6 +107,7 @@ private:
     Model() = default;
     Result<> create_kv(const ModelOptions& options, std::uint32_t step_tokens);
     Result<> prepare_kv_ops();
+    Result<> read_chat(const GgufFile& file);
     Result<> load_weights(const GgufFile& file, const Architecture& architecture,
                           const Progress& progress);
     Result<> warm_up(const Progress& progress);
@@ -110,6 +115,9 @@ private:
     // Destroyed in reverse: everything on the device before the device.
     ModelShape shape_;
     std::string name_;
+    std::string chat_template_;
+    std::string bos_text_;
+    std::string eos_text_;
     std::uint64_t n_parameters_ = 0;
     std::uint64_t weight_bytes_ = 0;
     std::uint32_t context_length_ = 0;

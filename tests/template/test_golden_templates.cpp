@@ -60,7 +60,10 @@ BOOST_AUTO_TEST_CASE(every_rendering_equals_jinja2s) {
                 n_errors += rendered.has_error();
                 continue;
             }
-            BOOST_REQUIRE_MESSAGE(rendered.has_value(), where << ": " << rendered.error().message);
+            if (rendered.has_error()) {
+                BOOST_ERROR(where + ": " + rendered.error().message);
+                continue;
+            }
             const std::string text(expected.at("text").as_string());
             BOOST_TEST(*rendered == text, where);
             n_equal += *rendered == text;
