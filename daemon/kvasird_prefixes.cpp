@@ -1,5 +1,7 @@
 #include "daemon/kvasird_prefixes.hpp"
 
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <chrono>
 #include <fmt/format.h>
 #include <future>
@@ -7,6 +9,7 @@
 
 #include "config/base/log.hpp"
 #include "config/prefix_file.hpp"
+#include "daemon/http/chat_text.hpp"
 #include "daemon/http/prompt_tokens.hpp"
 #include <systemd/sd-daemon.h>
 
@@ -32,6 +35,17 @@ Result<ChatRole> find_role(const std::string& role) {
         fmt::format("role \"{}\", expected system, user or assistant", role.substr(0, 32))};
 }
 
+ApiResult<std::vector<TokenId>> encode_messages(const PrefixFile& file, const ModelInfo& model,
+                                                const std::vector<ChatMessage>& messages) {
+    if (chat_writer(model) != ChatWriter::model_template)
+        return encode_chat(model, messages, ChatEnd::open);
+    boost::json::array list;
+    for (const PrefixFile::Message& message : file.messages)
+        list.push_back({{"role", message.role}, {"content", message.content}});
+    return encode_with_template(model,
+                                {{"messages", std::move(list)}, {"add_generation_prompt", false}});
+}
+
 Result<std::vector<TokenId>> tokens_of(const PrefixFile& file, const ModelInfo& model) {
     if (!file.tokens.empty()) return file.tokens;
     std::vector<ChatMessage> messages;
@@ -40,7 +54,7 @@ Result<std::vector<TokenId>> tokens_of(const PrefixFile& file, const ModelInfo& 
         messages.push_back({role, message.content});
     }
     const auto ids =
-        file.text ? encode_prompt(model, *file.text) : encode_chat(model, messages, ChatEnd::open);
+        file.text ? encode_prompt(model, *file.text) : encode_messages(file, model, messages);
     if (ids.has_error()) return Error{ErrorCode::invalid_argument, ids.error().message};
     return *ids;
 }
