@@ -48,7 +48,7 @@ std::optional<std::int64_t> parse_integer(std::string_view text, int base) {
         }
     }
     if (digits.empty() || digits[0] == '-') return std::nullopt;
-    if (negative) digits.insert(0, "-");
+    if (negative) digits.insert(digits.begin(), '-');
     std::int64_t value = 0;
     const auto [end, failed] =
         std::from_chars(digits.data(), digits.data() + digits.size(), value, base == 0 ? 10 : base);

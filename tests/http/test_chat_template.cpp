@@ -4,6 +4,7 @@
 
 #include "daemon/http/chat_marks.hpp"
 #include "daemon/http/chat_text.hpp"
+#include "daemon/model/tokenizer.hpp"
 #include "tests/http/http_fixture.hpp"
 
 using namespace kvasir;
