@@ -183,9 +183,25 @@ public:
         std::uint32_t n_on_host = 0;
     };
     GroupUse use(GroupId group) const;
-    /// The longest sequence that this domain may begin when nothing else runs and nothing is
-    /// pinned, in pages; common ones count. Any thread.
+    /// The longest sequence, in pages, that others' reserves leave to this domain when nothing else
+    /// runs and nothing is pinned. Any thread.
     std::uint32_t max_pages(DomainId owner) const;
+    /// And that its cap leaves to one with this prompt: common pages do not count for that.
+    std::uint32_t max_pages(DomainId domain, DomainId owner, std::span<const TokenId> prompt) const;
+    /// Whether n more pages are the group's own affair, so that nobody else waits longer for them:
+    /// they are within its reserve.
+    bool is_within_reserve(GroupId group, std::uint32_t n_pages) const {
+        return std::uint64_t{pool_.n_leased(group)} + groups_[to_index(group)].n_reserved +
+                   n_pages <=
+               limits(group).reserve;
+    }
+    /// Likewise: they are more than its cap leaves, so that nobody but the group itself is waited
+    /// for.
+    bool is_beyond_cap(GroupId group, std::uint32_t n_pages) const {
+        return std::uint64_t{pool_.n_leased(group)} + groups_[to_index(group)].n_reserved +
+                   n_pages >
+               limits(group).cap;
+    }
 
     /// nullptr: no tails are kept.
     OpenSlots* open_slots() const { return options_.open_slots; }
@@ -210,6 +226,7 @@ private:
     void queue(NodeId node);
     void requeue(NodeId node);
     void queue_parent(NodeId parent);
+    std::uint32_t max_pages(GroupId group) const;
     std::uint64_t demand(GroupId group, std::int64_t n_more = 0) const;
     bool fits(GroupId group, std::uint32_t n_more, std::uint32_t n_more_common) const;
     bool can_pass(GroupId from, GroupId to) const;

@@ -24,11 +24,25 @@ KvCache::GroupUse KvCache::use(GroupId group) const {
 }
 
 std::uint32_t KvCache::max_pages(DomainId owner) const {
-    const GroupId group = group_of(owner);
+    return max_pages(group_of(owner));
+}
+
+std::uint32_t KvCache::max_pages(GroupId group) const {
     std::uint32_t n_pages = pool_.n_pages();
     for (std::size_t i = 0; i < groups_.size(); ++i)
         if (i != to_index(group)) n_pages -= groups_[i].limits.reserve;
-    return std::min(n_pages, limits(group).cap);
+    return n_pages;
+}
+
+std::uint32_t KvCache::max_pages(DomainId domain, DomainId owner,
+                                 std::span<const TokenId> prompt) const {
+    const std::uint32_t n_most = max_pages(owner);
+    const std::uint32_t cap = limits(group_of(owner)).cap;
+    if (cap >= n_most || prompt.empty() || !options_.reuse) return std::min(n_most, cap);
+    const std::vector<NodeId> chain = tree_.match(domain, prompt.first(prompt.size() - 1));
+    const auto n_common = static_cast<std::uint64_t>(std::ranges::count_if(
+        chain, [&](NodeId node) { return tree_.domain(node) == kCommonDomain; }));
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_most, cap + n_common));
 }
 
 /// With n_more pages leased or reserved. REQUIRES: no fewer than none.
@@ -78,9 +92,7 @@ Result<> KvCache::check_admission(GroupId group, const std::vector<NodeId>& chai
         n_common_idle += !own && is_idle(node) ? 1 : 0;
         n_common_fetched += !own && !tree_.is_resident(node) ? 1 : 0;
     }
-    std::uint32_t n_most = pool_.n_pages();
-    for (std::uint32_t i = 0; i < groups_.size(); ++i)
-        if (GroupId{i} != group) n_most -= groups_[i].limits.reserve;
+    const std::uint32_t n_most = max_pages(group);
     if (n_pages > n_most) {
         return Error{ErrorCode::too_large,
                      "sequence: " + std::to_string(n_pages) + " pages, the pool has " +

@@ -115,6 +115,10 @@ Result<EngineOptions> engine_options(const Settings& settings) {
     for (const auto& [domain, identity] : domains.disk_identities())
         options.disk.domains[DomainId{domain}] = identity;
     options.disk.domains[kCommonDomain] = "common";
+    for (const auto& [domain, name] : domains.names()) {
+        const DomainSettings& budget = settings.domains[domain - kFirstListed];
+        options.domains.push_back({DomainId{domain}, name, budget.reserve_bytes, budget.cap_bytes});
+    }
     options.scrub = cache.scrub;
     return options;
 }

@@ -91,10 +91,15 @@ struct CacheReport {
     std::uint64_t n_tokens_asked = 0;  // of all prompts
     std::uint64_t n_tokens_reused = 0;
     struct Domain {
-        std::uint32_t domain = 0;
-        std::uint32_t n_pages = 0;
+        std::string name;
+        std::uint32_t n_pages = 0;  // on the device
+        std::uint32_t n_leased = 0;
+        std::uint32_t n_on_host = 0;
+        std::uint32_t n_kept = 0;             // its reserve
+        std::optional<std::uint32_t> n_most;  // its cap
     };
-    std::vector<Domain> domains;  // an administrator's view: all of them
+    /// An administrator's view: those listed, "unlisted" for all others together, "common".
+    std::vector<Domain> domains;
 };
 
 /// Called on the engine's thread when a snapshot is written, or is back.

@@ -225,16 +225,27 @@ CacheReport CacheController::report(const Caller& caller) {
     report.n_misses = stats.n_misses;
     report.n_tokens_asked = stats.n_tokens_asked;
     report.n_tokens_reused = stats.n_tokens_reused;
-    for (const auto& [domain, use] : parts_.cache.domains())
-        report.domains.push_back({static_cast<std::uint32_t>(domain), use.n_pages});
+    for (std::uint32_t i = 0; i < parts_.group_names.size(); ++i) {
+        const KvCache::GroupUse use = parts_.cache.use(GroupId{i});
+        const GroupLimits& limits = parts_.cache.limits(GroupId{i});
+        CacheReport::Domain& one = report.domains.emplace_back();
+        one.name = parts_.group_names[i];
+        one.n_pages = use.n_leased + use.n_cached;
+        one.n_leased = use.n_leased;
+        one.n_on_host = use.n_on_host;
+        one.n_kept = limits.reserve;
+        if (limits.cap != kNoCap) one.n_most = limits.cap;
+    }
     return report;
 }
 
 Freed CacheController::evict(const Caller& caller, std::optional<std::uint32_t> n_pages) {
     // All means open pages, too; they belong to nobody's count.
     OpenSlots* const slots = n_pages ? nullptr : parts_.cache.open_slots();
-    if (slots != nullptr)
-        caller.is_administrator ? slots->drop_all() : slots->drop(DomainId{caller.domain});
+    if (slots != nullptr && caller.is_administrator) slots->drop_all();
+    if (slots != nullptr) slots->drop(DomainId{caller.domain});
+    for (const auto& [domain, use] : parts_.cache.domains())
+        if (slots != nullptr && use.owner == DomainId{caller.domain}) slots->drop(domain);
     if (caller.is_administrator) {
         const std::uint32_t all = parts_.cache.stats().n_pages;
         return freed(parts_.cache.trim(n_pages.value_or(all)));

@@ -17,6 +17,7 @@ public:
         Holders& holders;
         DiskTier* disk = nullptr;  // none: no disk tier
         std::uint64_t page_bytes = 0;
+        std::vector<std::string> group_names;  // by the cache's groups
         std::function<std::uint64_t()> now_ms;
         /// Ends the holder's running requests as cancelled.
         std::function<void(Holder&)> cancel_running;

@@ -12,6 +12,7 @@
 #include "config/base/check.hpp"
 #include "config/base/log.hpp"
 #include "daemon/engine/clock.hpp"
+#include "daemon/engine/domain_pages.hpp"
 #include "daemon/engine/kv_quality.hpp"
 #include "daemon/engine/kv_selection.hpp"
 #include "daemon/engine/running_request.hpp"
@@ -76,7 +77,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         log_info("host tier",
                  {{"pages", cache.n_host_slots}, {"budget_bytes", options.host_budget_bytes}});
     }
+    KVASIR_TRY(cache.groups,
+               page_limits(options.domains, cache.n_pages, model.kv().shape().page_bytes()));
     engine->cache_ = std::make_unique<KvCache>(cache);
+    engine->name_groups();
     engine->holders_ = std::make_unique<Holders>(*engine->cache_, options.holders);
     KVASIR_TRY_VOID(engine->open_disk(progress));
     engine->controller_ = std::make_unique<CacheController>(CacheController::Parts{
@@ -84,6 +88,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         .holders = *engine->holders_,
         .disk = engine->disk_.get(),
         .page_bytes = model.kv().shape().page_bytes(),
+        .group_names = engine->group_names_,
         .now_ms = boot_clock_ms,
         .cancel_running = [raw = engine.get()](Holder& holder) { raw->end_running(holder, true); },
         .detach_context = [raw = engine.get()](
@@ -134,8 +139,9 @@ EngineMetrics Engine::metrics() const {
     return metrics;
 }
 
-std::uint32_t Engine::max_sequence_tokens() const {
-    return std::min(info_->context_length, model_->n_pages() * kPage + kPage - 1);
+std::uint32_t Engine::max_sequence_tokens(const GenerationRequest& request) const {
+    return std::min(info_->context_length,
+                    cache_->max_pages(accounted_domain(request)) * kPage + kPage - 1);
 }
 
 Result<> Engine::check_request(const GenerationRequest& request) const {
@@ -161,7 +167,7 @@ Result<> Engine::check_request(const GenerationRequest& request) const {
                 fmt::format("logit_bias: token {}, the vocabulary has {}", id, info_->n_vocab)};
         }
     }
-    const std::uint32_t room = max_sequence_tokens();
+    const std::uint32_t room = max_sequence_tokens(request);
     if (request.prompt.size() >= room) {
         return Error{
             ErrorCode::too_large,
@@ -309,6 +315,11 @@ void Engine::publish_metrics() {
     counters_.n_evicted_by_request_total = stats.n_evicted_by_request;
     counters_.n_evicted_expired_total = stats.n_evicted_expired;
     counters_.n_evicted_ended_total = stats.n_evicted_ended;
+    for (std::uint32_t i = 0; i < group_names_.size(); ++i) {
+        const KvCache::GroupUse use = cache_->use(GroupId{i});
+        counters_.domains[i].bytes =
+            (std::uint64_t{use.n_leased} + use.n_cached) * model_->kv().shape().page_bytes();
+    }
     counters_.kv_bytes_per_token = static_cast<std::uint64_t>(model_->kv_bytes_per_token());
     counters_.kv_bytes_allocated = model_->kv().allocated_bytes();
     const std::lock_guard lock(mutex_);

@@ -37,7 +37,14 @@ struct EngineOptions {
         std::map<DomainId, std::string> domains;
     };
     Disk disk;
-    bool scrub = false;  // what is freed is zeroed
+    struct Domain {
+        DomainId id{};
+        std::string name;
+        std::uint64_t reserve_bytes = 0;
+        std::uint64_t cap_bytes = 0;  // 0: none
+    };
+    std::vector<Domain> domains;  // those that others do not share a budget with
+    bool scrub = false;           // what is freed is zeroed
 };
 
 struct RunningRequest;
@@ -72,11 +79,14 @@ private:
     };
 
     explicit Engine(const EngineOptions& options);
-    /// What context and page pool leave for one sequence. Any thread.
-    std::uint32_t max_sequence_tokens() const;
+    /// What context and page pool leave for one sequence of its domain. Any thread.
+    std::uint32_t max_sequence_tokens(const GenerationRequest& request) const;
+    /// Prompt and answer; no more than what the domain's cap leaves as well.
+    std::uint32_t sequence_tokens(const GenerationRequest& request) const;
     Result<> check_request(const GenerationRequest& request) const;
     void run();
     bool take_orders();
+    void name_groups();
     Result<> open_disk(const Model::Progress& progress);
     bool waits_for_disk(Submitted& order);
     void pump_disk();
@@ -121,7 +131,8 @@ private:
     std::unique_ptr<OpenSlots> slots_;
     std::unique_ptr<KvCache> cache_;
     std::unique_ptr<Holders> holders_;
-    std::unique_ptr<DiskTier> disk_;  // none without a budget
+    std::vector<std::string> group_names_;  // by the cache's groups
+    std::unique_ptr<DiskTier> disk_;        // none without a budget
     std::unique_ptr<CacheController> controller_;
     std::uint64_t next_expire_ms_ = 0;
     std::uint64_t next_sweep_ms_ = 0;

@@ -4,6 +4,7 @@
 
 #include "config/base/log.hpp"
 #include "daemon/engine/clock.hpp"
+#include "daemon/engine/domain_pages.hpp"
 #include "daemon/engine/engine.hpp"
 #include "daemon/engine/running_request.hpp"
 
@@ -73,17 +74,26 @@ Result<Holder*> Engine::find_holder(const GenerationRequest& request) {
 
 void Engine::admit() {
     can_admit_ = false;
+    Overtaking overtaking(*cache_);
     for (auto order = waiting_.begin();
          order != waiting_.end() && running_.size() < options_.model.max_sequences;) {
-        if (waits_for_disk(*order)) {
+        const GroupId group = cache_->group_of(accounted_domain(order->request));
+        if (waits_for_disk(*order) || overtaking.is_waiting(group)) {
+            ++order;
+            continue;
+        }
+        const std::uint32_t n_pages = sequence_tokens(order->request) / kPage;
+        if (!overtaking.allows(group, n_pages)) {
+            overtaking.wait(group, n_pages);
             ++order;
             continue;
         }
         const auto admitted = admit_one(*order);
         if (admitted.has_error() && admitted.error().code == ErrorCode::exhausted &&
             !running_.empty()) {
-            can_admit_ = true;  // when one has ended
-            return;
+            overtaking.wait(group, n_pages);  // until one has ended
+            ++order;
+            continue;
         }
         Submitted taken = std::move(*order);
         order = waiting_.erase(order);
@@ -103,19 +113,29 @@ void Engine::admit() {
         std::ranges::any_of(waiting_, [&](Submitted& order) { return !waits_for_disk(order); });
 }
 
+std::uint32_t Engine::sequence_tokens(const GenerationRequest& request) const {
+    const auto n_prompt = static_cast<std::uint32_t>(request.prompt.size());
+    if (request.prefix) return n_prompt;
+    const std::uint32_t room = std::min(
+        max_sequence_tokens(request), cache_->max_pages(DomainId{request.page_domain},
+                                                        accounted_domain(request), request.prompt) *
+                                              kPage +
+                                          kPage - 1);
+    // Where not even one fits, the cache says so.
+    return n_prompt + std::min(request.max_tokens, room > n_prompt ? room - n_prompt : 1);
+}
+
 /// On error the order is as it was.
 Result<> Engine::admit_one(Submitted& order) {
     const auto n_prompt = static_cast<std::uint32_t>(order.request.prompt.size());
-    const std::uint32_t max_tokens =
-        order.request.prefix ? 0
-                             : std::min(order.request.max_tokens, max_sequence_tokens() - n_prompt);
+    const std::uint32_t max_tokens = sequence_tokens(order.request) - n_prompt;
     KVASIR_TRY(Holder* const holder, find_holder(order.request));
     // A prefix that an administrator makes is common.
     const DomainId domain =
         order.request.prefix ? holder->domain : DomainId{order.request.page_domain};
-    auto state =
-        SequenceState::begin({*model_, *cache_, *slots_}, domain, order.request.prompt,
-                             n_prompt + max_tokens, boot_clock_ms(), KvCache::Lookup::allowed);
+    auto state = SequenceState::begin({*model_, *cache_, *slots_}, domain, order.request.prompt,
+                                      n_prompt + max_tokens, boot_clock_ms(),
+                                      KvCache::Lookup::allowed, accounted_domain(order.request));
     if (state.has_error()) {
         if (holder != nullptr && holder->n_requests == 0 && holder->kind != HolderKind::session)
             holders_->end(*holder);  // made for this request

@@ -165,6 +165,11 @@ struct EngineMetrics {
     std::uint64_t n_evicted_by_request_total = 0;
     std::uint64_t n_evicted_expired_total = 0;
     std::uint64_t n_evicted_ended_total = 0;  // with a session, prefix or context
+    struct Domain {
+        std::string name;  // or "unlisted", all together, or "common"
+        std::uint64_t bytes = 0;
+    };
+    std::vector<Domain> domains;  // KV pages on the device
 };
 
 /// Every member may be called from any thread and never waits for the device.

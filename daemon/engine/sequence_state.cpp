@@ -19,8 +19,10 @@ SequenceState::SequenceState(const Owner& owner, DomainId domain, KvCache::Seque
 Result<SequenceState> SequenceState::begin(const Owner& owner, DomainId domain,
                                            std::span<const TokenId> prompt,
                                            std::uint32_t max_tokens, std::uint64_t now_ms,
-                                           KvCache::Lookup lookup) {
-    KVASIR_TRY(KvCache::Sequence kv, owner.cache.begin(domain, prompt, max_tokens, now_ms, lookup));
+                                           KvCache::Lookup lookup,
+                                           std::optional<DomainId> domain_owner) {
+    KVASIR_TRY(KvCache::Sequence kv,
+               owner.cache.begin(domain, prompt, max_tokens, now_ms, lookup, domain_owner));
     SequenceState state(owner, domain, std::move(kv), prompt);
     if (lookup == KvCache::Lookup::allowed && owner.cache.open_slots() != nullptr)
         KVASIR_TRY_VOID(state.adopt_tail(now_ms));

@@ -31,7 +31,8 @@ public:
     /// reserves the rest up to max_tokens. Errors: as KvCache::begin, Model::copy_open_page.
     static Result<SequenceState> begin(const Owner& owner, DomainId domain,
                                        std::span<const TokenId> prompt, std::uint32_t max_tokens,
-                                       std::uint64_t now_ms, KvCache::Lookup lookup);
+                                       std::uint64_t now_ms, KvCache::Lookup lookup,
+                                       std::optional<DomainId> domain_owner = std::nullopt);
     SequenceState(SequenceState&& other) noexcept;
     SequenceState& operator=(SequenceState&&) = delete;
     ~SequenceState();

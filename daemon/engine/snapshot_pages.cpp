@@ -33,14 +33,22 @@ SnapshotPlan plan_snapshot(const PrefixTree& tree, std::span<const PlannedBranch
 
 SnapshotPlan plan_snapshot(const KvCache& cache, const Holder& holder) {
     std::vector<PlannedBranch> branches;
-    for (const Holder::Branch& branch : holder.branches)
-        branches.push_back({cache.tip(branch.id), branch.context});
+    bool is_whole = true;
+    for (const Holder::Branch& branch : holder.branches) {
+        // What a salt keeps apart would come back as the domain's own.
+        const NodeId tip = cache.tip(branch.id);
+        const DomainId domain = tip == kNoNode ? holder.domain : cache.tree().domain(tip);
+        const bool is_own = domain == holder.domain || domain == kCommonDomain;
+        is_whole = is_whole && is_own;
+        if (is_own) branches.push_back({tip, branch.context});
+    }
     SnapshotPlan plan = plan_snapshot(cache.tree(), branches);
     plan.head.kind = holder.kind;
     plan.head.name = holder.name;
     plan.head.context = holder.context;
     plan.head.idle_ms = holder.ttl.idle_ms;
     plan.head.absolute_ms = holder.ttl.absolute_ms;
+    if (!is_whole) return plan;
     plan.head.n_last_prompt = holder.last.n_prompt;
     plan.head.n_last_pages = holder.last.n_pages;
     plan.head.last_tail = holder.last.tail;

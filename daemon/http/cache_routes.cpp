@@ -55,9 +55,14 @@ std::string report_json(const CacheReport& report, bool is_administrator) {
         json.field("tokens_reused", report.n_tokens_reused);
         json.key("domains").begin_array();
         for (const CacheReport::Domain& one : report.domains) {
-            json.begin_object().field("domain", std::uint64_t{one.domain});
+            json.begin_object().field("domain", one.name);
             json.field("pages", std::uint64_t{one.n_pages});
-            json.field("bytes", one.n_pages * report.page_bytes).end_object();
+            json.field("bytes", one.n_pages * report.page_bytes);
+            json.field("leased_pages", std::uint64_t{one.n_leased});
+            json.field("host_pages", std::uint64_t{one.n_on_host});
+            json.field("reserve_bytes", one.n_kept * report.page_bytes).key("cap_bytes");
+            one.n_most ? json.number(*one.n_most * report.page_bytes) : json.null();
+            json.end_object();
         }
         json.end_array();
     }

@@ -89,6 +89,10 @@ void write_engine(MetricsText& text, const EngineMetrics& m) {
                    {"request", m.n_evicted_by_request_total},
                    {"expired", m.n_evicted_expired_total},
                    {"ended", m.n_evicted_ended_total}});
+    text.head("kvasir_cache_bytes", "gauge", "KV pages on the device, by domain.");
+    for (const EngineMetrics::Domain& domain : m.domains)
+        fmt::format_to(std::back_inserter(text.out), "kvasir_cache_bytes{{domain=\"{}\"}} {}\n",
+                       domain.name, domain.bytes);
     text.metric("kvasir_kv_allocated_bytes", "gauge", "KV bytes allocated on the device.",
                 m.kv_bytes_allocated);
 }

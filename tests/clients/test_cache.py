@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.parse
@@ -316,6 +317,76 @@ class OtherUsers(CacheTest):
         self.assertEqual(as_uid(4712, self.daemon, "GET", "/v1/prefixes/own")[0], 404)
         self.assertEqual([p["id"] for p in as_uid(4712, self.daemon, "GET", "/v1/prefixes")[1]["data"]], ["house"])
         self.assertEqual(as_uid(4711, self.daemon, "DELETE", "/v1/prefixes/own")[0], 200)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "another user's processes need root")
+class ListedDomains(CacheTest):
+    budget, reserve, cap = 8 << 20, 2 << 20, 3 << 20
+
+    @classmethod
+    def setUpClass(cls):
+        cls.settings = tempfile.NamedTemporaryFile("w", suffix=".toml")
+        cls.settings.write("[server]\nsocket_mode = \"0666\"\n[engine]\nmax_sequences = 2\n"
+                           "[cache]\nbudget_bytes = %d\n"
+                           "[[domain]]\nname = \"photos\"\nusers = [4711, 4712]\nreserve = %d\n"
+                           "[[domain]]\nname = \"mail\"\ngroups = [4713]\ncap = %d\n" % (cls.budget, cls.reserve, cls.cap))
+        cls.settings.flush()
+        cls.arguments = ("--config", cls.settings.name)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.settings.close()
+
+    def as_user(self, uid, prompt, **fields):
+        status, answer = as_uid(uid, self.daemon, "POST", "/v1/completions", dict({"prompt": prompt, "max_tokens": 1}, **fields))
+        self.assertEqual(status, 200, answer)
+        return details(answer)["cached_tokens"]
+
+    def domain(self, name):
+        return {one["domain"]: one for one in self.report()["domains"]}[name]
+
+    def test_users_of_a_domain_share_and_others_do_not(self):
+        self.assertEqual(self.as_user(4711, OPENING), 0)
+        self.assertGreater(self.as_user(4712, OPENING), 0)
+        self.assertEqual(self.as_user(4713, OPENING), 0)
+        self.assertEqual(self.as_user(4714, OPENING), 0)
+        # A salt is a part of the domain, for all its users, and counts for it.
+        before = self.domain("photos")["pages"]
+        self.assertEqual(self.as_user(4711, OPENING, cache_salt="s"), 0)
+        self.assertGreater(self.as_user(4712, OPENING, cache_salt="s"), 0)
+        self.assertEqual(self.as_user(4713, OPENING, cache_salt="s"), 0)
+        self.assertEqual(self.domain("photos")["pages"], 2 * before)
+        own = as_uid(4711, self.daemon, "GET", "/v1/cache")[1]
+        self.assertEqual(own["pages"], 2 * before)
+        self.assertNotIn("domains", own)
+        self.assertEqual(as_uid(4712, self.daemon, "POST", "/v1/cache/evict")[1]["freed_pages"], 2 * before)
+        self.assertEqual(self.domain("photos")["pages"], 0)
+
+    def test_a_flood_stays_outside_the_reserve_and_under_its_cap(self):
+        report = self.report()
+        self.assertEqual([one["domain"] for one in report["domains"]], ["unlisted", "common", "photos", "mail"])
+        self.assertLessEqual(self.domain("photos")["reserve_bytes"], self.reserve)
+        self.assertIsNone(self.domain("photos")["cap_bytes"])
+        self.assertEqual(self.as_user(4711, OPENING), 0)
+        pages = self.domain("photos")["pages"]
+        self.assertGreater(pages, 0)
+        self.assertLessEqual(pages * report["page_bytes"], self.reserve)
+        n = report["pages"] // pages + 4
+        for i in range(n):
+            self.complete("%d. %s" % (i, OPENING), n=1)
+        self.assertGreater(self.daemon.metric('kvasir_cache_evictions_total{reason="space"}'), 0)
+        self.assertEqual(self.domain("photos")["pages"], pages)
+        self.assertGreater(self.as_user(4712, OPENING), 0)
+        for i in range(n):
+            self.as_user(4713, "%d. %s" % (i, OPENING))
+        mail = self.domain("mail")
+        self.assertLessEqual(mail["bytes"], self.cap)
+        self.assertGreater(mail["bytes"], self.cap // 2)
+        self.assertEqual(self.daemon.metric('kvasir_cache_bytes{domain="mail"}'), mail["bytes"])
+        self.assertEqual(self.daemon.metric('kvasir_cache_bytes{domain="unlisted"}'), self.domain("unlisted")["bytes"])
+        self.assertGreater(self.as_user(4712, OPENING), 0)
 
 
 class HostTier(CacheTest):
