@@ -354,6 +354,28 @@ class SessionDiskTest(DiskCase):
         self.assertEqual(cached({"cache_salt": "b"}), 0)
         self.stop(daemon)
 
+    def test_what_a_salt_keeps_apart_does_not_come_back_without_it(self):
+        first = self.daemon()
+        salted, plain = tokens_of(9, 100), tokens_of(10, 100)
+        self.talk(first, salted, cache_salt="a")
+        self.talk(first, plain)
+        self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.stop(first)
+        second = self.daemon()
+        self.assertGreater(self.talk(second, plain)[1], 0)
+        self.assertEqual(self.talk(second, salted)[1], 0)
+        self.stop(second)
+
+    def test_a_session_of_salted_requests_alone_saves_no_page(self):
+        first = self.daemon()
+        tokens = tokens_of(11, 100)
+        self.talk(first, tokens, cache_salt="a")
+        self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.stop(first)
+        second = self.daemon()
+        self.assertEqual(self.talk(second, tokens)[1], 0)
+        self.stop(second)
+
 
 def occurrences(pid, needles):
     """How often each lies in the process's own memory."""
