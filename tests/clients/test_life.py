@@ -125,7 +125,14 @@ class Life(unittest.TestCase):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
             probe.close()
-            with Daemon("--listen", "127.0.0.1:%d" % port, "--api-key-file", keys):
+            tcp = ("--listen", "127.0.0.1:%d" % port, "--api-key-file", keys)
+            with Daemon(*tcp, wait=False) as daemon:  # no [[domain]] is called work
+                self.assertEqual(daemon.wait_exit(), 2)
+                self.assertIn('keys:2: domain \\"work\\"', daemon.log_text())
+            config = os.path.join(directory, "kvasird.toml")
+            with open(config, "w") as file:
+                file.write('[[domain]]\nname = "work"\n')
+            with Daemon("--config", config, *tcp):
                 def ask(headers):
                     with socket.create_connection(("127.0.0.1", port)) as sock:
                         sock.sendall(("GET /v1/models HTTP/1.1\r\nConnection: close\r\n%s\r\n" % headers).encode())
