@@ -63,8 +63,10 @@ Result<Matrix> Uploader::upload_matrix(const FormatInfo& format, std::uint32_t n
     std::vector<std::uint32_t> codes;
     std::vector<std::uint32_t> scales;
     for (std::uint32_t first = 0; first < n_rows; first += part_rows) {
-        Matrix::Part part{
-            .buffer = {}, .first_row = first, .n_rows = std::min(part_rows, n_rows - first)};
+        Matrix::Part part{.buffer = {},
+                          .format = matrix.format,
+                          .first_row = first,
+                          .n_rows = std::min(part_rows, n_rows - first)};
         const std::uint32_t padded =
             (part.n_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile;
         part.scales_offset = shared::weight_code_words(matrix.format, n_cols, padded);

@@ -14,15 +14,16 @@
 
 namespace kvasir::gpu {
 
-/// (n_rows, n_cols) in one weight format. Split by rows where one binding cannot hold it.
+/// (n_rows, n_cols). Split by rows where one binding cannot hold it or where the format changes.
 struct Matrix {
     struct Part {
         Buffer buffer;
+        std::uint32_t format = 0;  // quant_format.h
         std::uint32_t first_row = 0;
         std::uint32_t n_rows = 0;         // without padding
         std::uint32_t scales_offset = 0;  // words
     };
-    std::uint32_t format = 0;  // quant_format.h
+    std::uint32_t format = 0;  // of the first part
     std::uint32_t n_rows = 0;
     std::uint32_t n_cols = 0;
     std::vector<Part> parts;       // of a stack: whole matrices each

@@ -8,8 +8,17 @@
 namespace kvasir {
 namespace {
 
-std::size_t row_bytes(const TensorInfo& tensor, std::uint32_t n_cols) {
-    return std::size_t{n_cols} / tensor.format->block_elements * tensor.format->block_bytes;
+std::size_t row_bytes(const FormatInfo& format, std::uint32_t n_cols) {
+    return std::size_t{n_cols} / format.block_elements * format.block_bytes;
+}
+
+/// REQUIRES: whole blocks, as many values as they hold.
+void decode(const FormatInfo& format, std::span<const std::byte> bytes, std::span<float> values) {
+    for (std::size_t i = 0; i < values.size(); i += format.block_elements) {
+        format.decode_block(
+            bytes.subspan(i / format.block_elements * format.block_bytes, format.block_bytes),
+            values.subspan(i, format.block_elements));
+    }
 }
 
 Error with_name(std::string_view name, Error error) {
@@ -55,19 +64,14 @@ Result<gpu::Matrix> TensorLoader::matrix(std::string_view name, std::uint32_t n_
     return stacked({{std::string(name), n_rows}}, n_cols);
 }
 
-Result<std::vector<const TensorInfo*>> TensorLoader::find_same_format(
-    const std::vector<Rows>& parts, std::uint32_t n_cols, std::uint32_t n_experts) const {
+Result<std::vector<const TensorInfo*>> TensorLoader::find_all(const std::vector<Rows>& parts,
+                                                              std::uint32_t n_cols,
+                                                              std::uint32_t n_experts) const {
     std::vector<const TensorInfo*> tensors;
     for (const Rows& part : parts) {
         const std::array<std::uint64_t, 3> stack{n_experts, part.n_rows, n_cols};
         KVASIR_TRY(const TensorInfo* tensor,
                    find(part.name, std::span(stack).subspan(n_experts == 0 ? 1 : 0)));
-        if (!tensors.empty() && tensor->format != tensors.front()->format) {
-            return Error{
-                ErrorCode::unsupported,
-                fmt::format("{}: format {}, expected {} as in {}", part.name, tensor->format->name,
-                            tensors.front()->format->name, parts.front().name)};
-        }
         if (n_cols % tensor->format->block_elements != 0) {
             return Error{ErrorCode::corrupt,
                          fmt::format("{}: rows of {} elements, expected a multiple of {}",
@@ -78,9 +82,11 @@ Result<std::vector<const TensorInfo*>> TensorLoader::find_same_format(
     return tensors;
 }
 
-Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::uint32_t n_cols) {
-    KVASIR_TRY(const auto tensors, find_same_format(parts, n_cols));
-    const std::size_t bytes = row_bytes(*tensors.front(), n_cols);
+/// Tensors of one format below each other.
+Result<gpu::Matrix> TensorLoader::upload_run(std::span<const Rows> parts,
+                                             std::span<const TensorInfo* const> tensors,
+                                             std::uint32_t n_cols) {
+    const std::size_t bytes = row_bytes(*tensors.front()->format, n_cols);
     std::uint32_t n_rows = 0;
     for (const Rows& part : parts) n_rows += part.n_rows;
     auto matrix =
@@ -94,23 +100,52 @@ Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::u
     return matrix;
 }
 
+Result<gpu::Matrix> TensorLoader::stacked(const std::vector<Rows>& parts, std::uint32_t n_cols) {
+    KVASIR_TRY(const auto tensors, find_all(parts, n_cols));
+    gpu::Matrix all;
+    for (std::size_t first = 0; first < parts.size();) {
+        std::size_t n = 1;
+        while (first + n < parts.size() && tensors[first + n]->format == tensors[first]->format)
+            ++n;
+        KVASIR_TRY(gpu::Matrix run, upload_run(std::span(parts).subspan(first, n),
+                                               std::span(tensors).subspan(first, n), n_cols));
+        first += n;
+        if (all.parts.empty()) {
+            all = std::move(run);
+            continue;
+        }
+        for (gpu::Matrix::Part& part : run.parts) {
+            part.first_row += all.n_rows;
+            all.parts.push_back(std::move(part));
+        }
+        all.n_rows += run.n_rows;
+    }
+    return all;
+}
+
 /// gate, up: n_experts matrices (ffn_dim, n_cols) each.
-Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const FormatInfo& format,
-                                                 std::span<const std::byte> gate,
-                                                 std::span<const std::byte> up,
-                                                 std::uint32_t n_experts, std::uint32_t ffn_dim,
-                                                 std::uint32_t n_cols) {
+Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const Half& gate,
+                                                 const Half& up, std::uint32_t n_experts,
+                                                 std::uint32_t ffn_dim, std::uint32_t n_cols) {
     constexpr std::uint32_t kTile = shared::kRowTile;
     constexpr std::uint32_t kGates = kTile / 2;
-    const std::size_t bytes = std::size_t{n_cols} / format.block_elements * format.block_bytes;
+    const bool is_one_format = gate.format == up.format;
+    const FormatInfo& format =
+        is_one_format ? *gate.format : *find_format(FormatId{shared::kFormatF32});
     const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
+    std::vector<float> decoded(is_one_format ? 0 : n_cols);
     const auto row_of = [&](std::uint32_t row) {
         const std::uint32_t expert = row / n_rows;
         row %= n_rows;
         const std::uint32_t index = row / kTile * kGates + row % kGates;
         if (index >= ffn_dim) return std::span<const std::byte>();
-        const bool is_up = row % kTile >= kGates;
-        return (is_up ? up : gate).subspan((std::size_t{expert} * ffn_dim + index) * bytes, bytes);
+        const Half& half = row % kTile >= kGates ? up : gate;
+        const std::size_t bytes = row_bytes(*half.format, n_cols);
+        const auto found =
+            half.data.subspan((std::size_t{expert} * ffn_dim + index) * bytes, bytes);
+        if (is_one_format) return found;
+        decode(*half.format, found, decoded);
+        return std::as_bytes(std::span<const float>(decoded));
     };
     auto matrix = uploader_.upload_matrix(format, n_experts * n_rows, n_cols, row_of,
                                           n_experts == 1 ? kTile : n_rows);
@@ -121,22 +156,22 @@ Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const Fo
 
 Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_view up,
                                           std::uint32_t ffn_dim, std::uint32_t n_cols) {
-    KVASIR_TRY(
-        const auto tensors,
-        find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
-    KVASIR_TRY(gpu::Matrix matrix, upload_gate_up(gate, *tensors[0]->format, tensors[0]->data,
-                                                  tensors[1]->data, 1, ffn_dim, n_cols));
+    KVASIR_TRY(const auto tensors,
+               find_all({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
+    KVASIR_TRY(gpu::Matrix matrix,
+               upload_gate_up(gate, {tensors[0]->format, tensors[0]->data},
+                              {tensors[1]->format, tensors[1]->data}, 1, ffn_dim, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
 
 Result<gpu::Matrix> TensorLoader::fused_gate_up(std::string_view name, std::uint32_t ffn_dim,
                                                 std::uint32_t n_cols) {
-    KVASIR_TRY(const auto tensors, find_same_format({{std::string(name), 2 * ffn_dim}}, n_cols));
+    KVASIR_TRY(const auto tensors, find_all({{std::string(name), 2 * ffn_dim}}, n_cols));
     const auto all = tensors[0]->data;
     KVASIR_TRY(gpu::Matrix matrix,
-               upload_gate_up(name, *tensors[0]->format, all.first(all.size() / 2),
-                              all.last(all.size() / 2), 1, ffn_dim, n_cols));
+               upload_gate_up(name, {tensors[0]->format, all.first(all.size() / 2)},
+                              {tensors[0]->format, all.last(all.size() / 2)}, 1, ffn_dim, n_cols));
     loaded(*tensors[0]);
     return matrix;
 }
@@ -144,21 +179,21 @@ Result<gpu::Matrix> TensorLoader::fused_gate_up(std::string_view name, std::uint
 Result<gpu::Matrix> TensorLoader::expert_gate_up(std::string_view gate, std::string_view up,
                                                  std::uint32_t n_experts, std::uint32_t ffn_dim,
                                                  std::uint32_t n_cols) {
-    KVASIR_TRY(const auto tensors,
-               find_same_format({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols,
-                                n_experts));
-    KVASIR_TRY(gpu::Matrix matrix, upload_gate_up(gate, *tensors[0]->format, tensors[0]->data,
-                                                  tensors[1]->data, n_experts, ffn_dim, n_cols));
+    KVASIR_TRY(
+        const auto tensors,
+        find_all({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols, n_experts));
+    KVASIR_TRY(gpu::Matrix matrix,
+               upload_gate_up(gate, {tensors[0]->format, tensors[0]->data},
+                              {tensors[1]->format, tensors[1]->data}, n_experts, ffn_dim, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
 
 Result<gpu::Matrix> TensorLoader::expert_matrices(std::string_view name, std::uint32_t n_experts,
                                                   std::uint32_t n_rows, std::uint32_t n_cols) {
-    KVASIR_TRY(const auto tensors,
-               find_same_format({{std::string(name), n_rows}}, n_cols, n_experts));
+    KVASIR_TRY(const auto tensors, find_all({{std::string(name), n_rows}}, n_cols, n_experts));
     const TensorInfo& tensor = *tensors[0];
-    const std::size_t bytes = row_bytes(tensor, n_cols);
+    const std::size_t bytes = row_bytes(*tensor.format, n_cols);
     const std::uint32_t stride =
         (n_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile;
     const auto row_of = [&](std::uint32_t row) {
@@ -176,14 +211,8 @@ Result<gpu::Matrix> TensorLoader::expert_matrices(std::string_view name, std::ui
 
 Result<std::vector<float>> TensorLoader::host_vector(std::string_view name, std::uint32_t n) {
     KVASIR_TRY(const TensorInfo* tensor, find(name, std::array<std::uint64_t, 1>{n}));
-    const FormatInfo& format = *tensor->format;
     std::vector<float> values(n);
-    for (std::uint32_t i = 0; i < n; i += format.block_elements) {
-        format.decode_block(
-            tensor->data.subspan(std::size_t{i} / format.block_elements * format.block_bytes,
-                                 format.block_bytes),
-            std::span(values).subspan(i, format.block_elements));
-    }
+    decode(*tensor->format, tensor->data, values);
     loaded(*tensor);
     return values;
 }

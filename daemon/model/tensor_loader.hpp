@@ -23,13 +23,14 @@ public:
 
     bool has(std::string_view name) const { return file_.find_tensor(name) != nullptr; }
     Result<gpu::Matrix> matrix(std::string_view name, std::uint32_t n_rows, std::uint32_t n_cols);
-    /// Matrices of one width and one format below each other, e.g. queries, keys, values.
+    /// Matrices of one width below each other, e.g. queries, keys, values.
     struct Rows {
         std::string name;
         std::uint32_t n_rows;
     };
     Result<gpu::Matrix> stacked(const std::vector<Rows>& parts, std::uint32_t n_cols);
-    /// 16 rows of gate, 16 rows of up, and so on: see kEpilogueSiluMul.
+    /// 16 rows of gate, 16 rows of up, and so on: see kEpilogueSiluMul. Of two formats, both become
+    /// f32.
     Result<gpu::Matrix> gate_up(std::string_view gate, std::string_view up, std::uint32_t ffn_dim,
                                 std::uint32_t n_cols);
     /// The same from one tensor, (2 ffn_dim, n_cols): all gates, then all ups.
@@ -52,13 +53,19 @@ public:
 private:
     Result<const TensorInfo*> find(std::string_view name,
                                    std::span<const std::uint64_t> shape) const;
-    Result<std::vector<const TensorInfo*>> find_same_format(const std::vector<Rows>& parts,
-                                                            std::uint32_t n_cols,
-                                                            std::uint32_t n_experts = 0) const;
-    Result<gpu::Matrix> upload_gate_up(std::string_view name, const FormatInfo& format,
-                                       std::span<const std::byte> gate,
-                                       std::span<const std::byte> up, std::uint32_t n_experts,
-                                       std::uint32_t ffn_dim, std::uint32_t n_cols);
+    Result<std::vector<const TensorInfo*>> find_all(const std::vector<Rows>& parts,
+                                                    std::uint32_t n_cols,
+                                                    std::uint32_t n_experts = 0) const;
+    Result<gpu::Matrix> upload_run(std::span<const Rows> parts,
+                                   std::span<const TensorInfo* const> tensors,
+                                   std::uint32_t n_cols);
+    struct Half {
+        const FormatInfo* format;
+        std::span<const std::byte> data;
+    };
+    Result<gpu::Matrix> upload_gate_up(std::string_view name, const Half& gate, const Half& up,
+                                       std::uint32_t n_experts, std::uint32_t ffn_dim,
+                                       std::uint32_t n_cols);
     void loaded(const TensorInfo& tensor);
 
     const GgufFile& file_;

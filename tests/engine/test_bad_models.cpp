@@ -297,10 +297,10 @@ const std::vector<Case> kTensors = {
      [](TinyModel& m) { m.tensor("blk.0.attn_v.weight").type = 4711; },
      ErrorCode::unsupported,
      {"blk.0.attn_v.weight", "type 4711", "not supported"}},
-    {"queries and keys in two formats",
-     [](TinyModel& m) { m.tensor("blk.0.attn_k.weight").type = 1; },
-     ErrorCode::unsupported,
-     {"blk.0.attn_k.weight", "F16", "F32", "blk.0.attn_q.weight"}},
+    {"rows that are no whole blocks",
+     [](TinyModel& m) { m.tensor("blk.0.ffn_up.weight").type = 12; },
+     ErrorCode::corrupt,
+     {"blk.0.ffn_up.weight", "rows of 64", "multiple of 256", "Q4_K"}},
     {"rope factors of another head size",
      [](TinyModel& m) {
          m.tensors.push_back({"rope_freqs.weight", {15}, std::vector<float>(15, 1.0F)});

@@ -77,8 +77,11 @@ BOOST_DATA_TEST_CASE(do_not_depend_on_chunks, data::make(kKvFormats), kv) {
 }
 
 BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_in_any_weight_format,
-                     data::make(std::array<std::string, 4>{"quant/F16", "quant/BF16", "quant/Q8_0",
-                                                           "quant/Q4_0"}),
+                     data::make(std::array<std::string, 15>{
+                         "quant/F16", "quant/BF16", "quant/Q8_0", "quant/Q4_0", "quant/Q4_1",
+                         "quant/Q5_0", "quant/Q5_1", "quant/Q2_K", "quant/Q3_K", "quant/Q4_K",
+                         "quant/Q5_K", "quant/Q6_K", "quant/IQ4_NL", "quant/IQ4_XS",
+                         "quant/MXFP4"}),
                      name) {
     const Golden golden = read_golden(name);
     ModelRun run(golden.model, "int8");

@@ -17,7 +17,10 @@ const std::vector<std::string> kModels = {
     "arch/llama",   "arch/llama3-rope", "arch/llama-linear", "arch/llama-yarn", "arch/mistral-swa",
     "arch/mixtral", "arch/qwen2",       "arch/qwen3",        "arch/qwen3moe",   "arch/phi3",
     "arch/gpt2",    "arch/gptneox",     "arch/starcoder2",   "arch/gemma",      "arch/gemma2",
-    "arch/gemma3",  "quant/F16",        "quant/BF16",        "quant/Q8_0",      "quant/Q4_0"};
+    "arch/gemma3",  "quant/F16",        "quant/BF16",        "quant/Q8_0",      "quant/Q4_0",
+    "quant/Q4_1",   "quant/Q5_0",       "quant/Q5_1",        "quant/Q2_K",      "quant/Q3_K",
+    "quant/Q4_K",   "quant/Q5_K",       "quant/Q6_K",        "quant/IQ4_NL",    "quant/IQ4_XS",
+    "quant/MXFP4"};
 constexpr std::array kPlans = {Plan{.chunk = 1}, Plan{.chunk = 7}, Plan{.chunk = 32},
                                Plan{.chunk = 64}, Plan{.chunk = 64, .decode_from = 40}};
 

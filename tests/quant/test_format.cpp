@@ -90,7 +90,12 @@ BOOST_AUTO_TEST_CASE(numbers_and_blocks_are_those_of_the_file_format) {
     };
     for (const Expected& e :
          {Expected{"F32", 0, 1, 4}, Expected{"F16", 1, 1, 2}, Expected{"Q4_0", 2, 32, 18},
-          Expected{"Q8_0", 8, 32, 34}, Expected{"BF16", 30, 1, 2}}) {
+          Expected{"Q8_0", 8, 32, 34}, Expected{"BF16", 30, 1, 2}, Expected{"Q4_1", 3, 32, 20},
+          Expected{"Q5_0", 6, 32, 22}, Expected{"Q5_1", 7, 32, 24}, Expected{"Q2_K", 10, 256, 84},
+          Expected{"Q3_K", 11, 256, 110}, Expected{"Q4_K", 12, 256, 144},
+          Expected{"Q5_K", 13, 256, 176}, Expected{"Q6_K", 14, 256, 210},
+          Expected{"IQ4_NL", 20, 32, 18}, Expected{"IQ4_XS", 23, 256, 136},
+          Expected{"MXFP4", 39, 32, 17}}) {
         const FormatInfo& format = format_named(e.name);
         BOOST_TEST(static_cast<std::uint32_t>(format.id) == e.number);
         BOOST_TEST(format.block_elements == e.elements);

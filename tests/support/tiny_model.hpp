@@ -36,7 +36,12 @@ struct TinyTensor {
     std::string name;
     std::vector<std::uint64_t> shape;  // outermost first
     std::vector<float> values;
-    std::uint32_t type = 0;  // GGUF type number as written; the data stay f32
+    std::uint32_t type = 0;               // GGUF type number as written; the data stay f32
+    std::vector<std::byte> encoded = {};  // where there are any, written in the values' place
+
+    std::span<const std::byte> data() const {
+        return encoded.empty() ? std::as_bytes(std::span(values)) : std::span(encoded);
+    }
 };
 
 class TinyModel {
@@ -123,12 +128,12 @@ public:
         std::size_t offset = 0;
         for (const TinyTensor& t : tensors) {
             builder.tensor(t.name, {t.shape.rbegin(), t.shape.rend()}, t.type, offset);
-            offset += padded(t.values.size() * sizeof(float));
+            offset += padded(t.data().size());
         }
         std::vector<std::byte> bytes = builder.header();
         bytes.resize(padded(bytes.size()));
         for (const TinyTensor& t : tensors) {
-            const auto data = std::as_bytes(std::span(t.values));
+            const auto data = t.data();
             bytes.insert(bytes.end(), data.begin(), data.end());
             bytes.resize(padded(bytes.size()));
         }

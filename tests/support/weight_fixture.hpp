@@ -29,6 +29,11 @@ inline bool fits(const FormatInfo& format, std::uint32_t n_cols) {
     return n_cols % format.block_elements == 0;
 }
 
+/// n_cols, or the next width that the format's blocks fill.
+inline std::uint32_t whole_blocks(const FormatInfo& format, std::uint32_t n_cols) {
+    return (n_cols + format.block_elements - 1) / format.block_elements * format.block_elements;
+}
+
 struct TestMatrix {
     const FormatInfo* format;
     std::uint32_t n_rows;

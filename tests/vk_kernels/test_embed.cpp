@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(rows_are_those_the_reference_decoder_reads_bit_by_bit) {
     for (const FormatInfo* format : kernel_formats()) {
         Embed op(*gpu.device);
         op.prepare(static_cast<std::uint32_t>(format->id)).value();
-        for (const std::uint32_t n_cols : {8U, 32U, 96U, 128U, 136U, 256U, 704U}) {
+        for (const std::uint32_t n_cols : {8U, 32U, 96U, 128U, 136U, 256U, 704U, 768U}) {
             if (!fits(*format, n_cols)) continue;
             for (const std::uint32_t n_rows : {1U, 31U, 32U, 33U, 100U}) {
                 const TestMatrix table = random_matrix(*format, n_rows, n_cols, random);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_table_in_several_bindings_is_one_table) {
     for (const FormatInfo* format : kernel_formats()) {
         Embed op(*gpu.device);
         op.prepare(static_cast<std::uint32_t>(format->id)).value();
-        const TestMatrix table = random_matrix(*format, 150, 64, random);
+        const TestMatrix table = random_matrix(*format, 150, whole_blocks(*format, 64), random);
         std::vector<std::uint32_t> tokens;
         for (std::uint32_t r = 0; r < table.n_rows; ++r) tokens.push_back((r * 67) % table.n_rows);
         check_rows(gpu, op, table, table.upload_in_parts(gpu, 64), tokens);
@@ -86,15 +86,16 @@ BOOST_AUTO_TEST_CASE(rows_are_scaled_and_added_to_what_is_there) {
         const auto id = static_cast<std::uint32_t>(format->id);
         op.prepare(id).value();
         op.prepare(id, Embed::Mode::add).value();
-        const TestMatrix tokens_table = random_matrix(*format, 50, 96, random);
-        const TestMatrix positions_table = random_matrix(*format, 40, 96, random);
+        const std::uint32_t n_cols = whole_blocks(*format, 96);
+        const TestMatrix tokens_table = random_matrix(*format, 50, n_cols, random);
+        const TestMatrix positions_table = random_matrix(*format, 40, n_cols, random);
         const Matrix by_token = tokens_table.upload(gpu);
         const Matrix by_position = positions_table.upload(gpu);
         const auto tokens = some_tokens(50, 9, random);
         const auto positions = some_tokens(40, 9, random);
         const Buffer token_buffer = gpu.buffer_of(tokens);
         const Buffer position_buffer = gpu.buffer_of(positions);
-        const Buffer y = gpu.filled_buffer<float>(tokens.size() * 96);
+        const Buffer y = gpu.filled_buffer<float>(tokens.size() * n_cols);
         gpu.run([&](Recorder& recorder) {
             op.record(recorder, by_token, token_buffer.slice(), y.slice(), 9, kScale);
             op.record(recorder, by_position, position_buffer.slice(), y.slice(), 9, 1,
@@ -103,9 +104,10 @@ BOOST_AUTO_TEST_CASE(rows_are_scaled_and_added_to_what_is_there) {
         const auto found = contents<float>(y);
         for (std::size_t i = 0; i < found.size(); ++i) {
             const float scaled =
-                kScale * tokens_table.values[std::size_t{tokens[i / 96]} * 96 + i % 96];
+                kScale * tokens_table.values[std::size_t{tokens[i / n_cols]} * n_cols + i % n_cols];
             const float expected =
-                scaled + positions_table.values[std::size_t{positions[i / 96]} * 96 + i % 96];
+                scaled +
+                positions_table.values[std::size_t{positions[i / n_cols]} * n_cols + i % n_cols];
             BOOST_TEST_REQUIRE(found[i] == expected, format->name << ", element " << i);
         }
     }

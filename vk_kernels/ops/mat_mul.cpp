@@ -48,6 +48,14 @@ Result<> MatMul::prepare(const MatMulKind& kind) {
     return {};
 }
 
+Result<> MatMul::prepare(const Matrix& weights, MatMulKind kind) {
+    for (const Matrix::Part& part : weights.parts) {
+        kind.format = part.format;
+        KVASIR_TRY_VOID(prepare(kind));
+    }
+    return {};
+}
+
 MatMulKind MatMul::kind_of(const Args& args) {
     return {.format = args.weights->format,
             .epilogue = args.epilogue,
@@ -58,13 +66,15 @@ MatMulKind MatMul::kind_of(const Args& args) {
 
 void MatMul::record(Recorder& recorder, const Args& args) const {
     const Matrix& w = *args.weights;
-    const auto found = kernels_.find(kind_of(args));
-    KVASIR_CHECK(found != kernels_.end(), "mat_mul: a kind is prepared before it is recorded");
+    MatMulKind kind = kind_of(args);
     const std::uint32_t wanted = args.routes != nullptr ? args.routes->tile_tokens : args.n_tokens;
     std::size_t tile = 0;
     while (tile + 1 < kTokenTiles.size() && kTokenTiles[tile] < wanted) ++tile;
     const bool halves = shared::epilogue_pairs_rows(args.epilogue);
     for (const Matrix::Part& part : w.parts) {
+        kind.format = part.format;
+        const auto found = kernels_.find(kind);
+        KVASIR_CHECK(found != kernels_.end(), "mat_mul: a kind is prepared before it is recorded");
         const std::uint32_t y_row = halves ? part.first_row / 2 : part.first_row;
         shared::MatMulPush push{.n_cols = w.n_cols,
                                 .n_rows = part.n_rows,
@@ -76,7 +86,8 @@ void MatMul::record(Recorder& recorder, const Args& args) const {
                                 .cap = args.cap,
                                 .x_share = args.x_share,
                                 .first_expert = 0,
-                                .n_experts = 1};
+                                .n_experts = 1,
+                                .bias_first = part.first_row};
         GridSize grid{.y = (args.n_tokens + kTokenTiles[tile] - 1) / kTokenTiles[tile]};
         if (args.routes != nullptr) {
             push.n_rows = w.stack_rows;
@@ -90,10 +101,7 @@ void MatMul::record(Recorder& recorder, const Args& args) const {
         // Buffers a kind does not read are bound to something that is there.
         const Slice norm = args.norm != nullptr ? args.norm->slice() : weights;
         const Slice routes = args.routes != nullptr ? args.routes->words : weights;
-        const Slice bias = args.bias != nullptr
-                               ? args.bias->buffer.slice(std::uint64_t{part.first_row} * 4,
-                                                         std::uint64_t{part.n_rows} * 4)
-                               : weights;
+        const Slice bias = args.bias != nullptr ? args.bias->slice() : weights;
         found->second[tile].record(recorder, {weights, args.x, args.y, norm, bias, routes}, push,
                                    grid);
     }

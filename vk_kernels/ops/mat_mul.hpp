@@ -48,6 +48,8 @@ public:
     /// Compiles the pipelines of a kind, one a token tile. Slow; at load. Errors: as
     /// Kernel::create.
     Result<> prepare(const MatMulKind& kind);
+    /// The same for each format that the matrix has.
+    Result<> prepare(const Matrix& weights, MatMulKind kind);
     /// REQUIRES: prepare of this kind.
     void record(Recorder& recorder, const Args& args) const;
     /// The kind that such arguments need, for prepare.

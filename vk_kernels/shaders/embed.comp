@@ -25,13 +25,15 @@ void main() {
     uint row = tokens[token] - pc.first_row;
     if (tokens[token] < pc.first_row || row >= pc.n_rows) return;
     const uint codes_at = weight_codes_at(kFormat, pc.n_cols, row);
-    const WeightScales scales = load_scales(pc.scales_offset + weight_scales_at(kFormat, pc.n_cols, row), k / 64 * 64);
-    WeightCodes codes;
-    load_planes(codes_at, k / 32 * 32, true, codes);
+    const uint scales_at = pc.scales_offset + weight_scales_at(kFormat, pc.n_cols, row);
+    const BlockScales scales = decode_scales(load_scales(scales_at, k / 64 * 64), k / 32 * 32);
+    WidePlanes planes;
+    load_planes(codes_at, k / 32 * 32, true, planes);
+    uvec4 codes;
     vec4 low, high;
     for (uint o = 0; o < 4; ++o) {  // each octet of the block in turn: which one is a constant to the decoder
         vec4 a, b;
-        decode_octet(codes_at, k / 32 * 32, o, scales, codes, a, b);
+        decode_octet(codes_at, k / 32 * 32, o, scales, planes, codes, a, b);
         if (k % 32 / 8 == o) {
             low = a;
             high = b;

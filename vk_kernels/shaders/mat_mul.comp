@@ -123,12 +123,17 @@ vec4 input4(uint t, uint k) {
 void sum_segment(uint codes_at[kRows], uint scales_at[kRows], uint begin, uint end, out float sum[kRows][kTokens]) {
     for (uint r = 0; r < kRows; ++r)
         for (uint t = 0; t < kTokens; ++t) sum[r][t] = 0.0;
-    WeightScales scales[kRows];
-    WeightCodes codes[kRows];
+    uvec2 scale_words[kRows];
+    WidePlanes planes[kRows];
     for (uint k = begin; k < end; k += 32) {
         if (k % 64 == 0)
-            for (uint r = 0; r < kRows; ++r) scales[r] = load_scales(scales_at[r], k);
-        for (uint r = 0; r < kRows; ++r) load_planes(codes_at[r], k, false, codes[r]);
+            for (uint r = 0; r < kRows; ++r) scale_words[r] = load_scales(scales_at[r], k);
+        BlockScales scales[kRows];
+        for (uint r = 0; r < kRows; ++r) {
+            scales[r] = decode_scales(scale_words[r], k);
+            load_planes(codes_at[r], k, false, planes[r]);
+        }
+        uvec4 codes[kRows];
 #ifdef KVASIR_CPU_LANES
         vec4 mine[kTokens];
         for (uint t = 0; t < kTokens; ++t) mine[t] = input4(t, min(k + 4 * gl_SubgroupInvocationID, pc.n_cols - 4));
@@ -137,7 +142,7 @@ void sum_segment(uint codes_at[kRows], uint scales_at[kRows], uint begin, uint e
             if (k + o * 8 >= end) break;
             vec4 low[kRows], high[kRows];
             for (uint r = 0; r < kRows; ++r)
-                decode_octet(codes_at[r], k, o, scales[r], codes[r], low[r], high[r]);
+                decode_octet(codes_at[r], k, o, scales[r], planes[r], codes[r], low[r], high[r]);
             for (uint t = 0; t < kTokens; ++t)
                 for (uint half_octet = 0; half_octet < 2; ++half_octet) {
 #ifndef KVASIR_CPU_LANES
@@ -184,7 +189,7 @@ void store(uint row, uint r, uint token, uint t) {
     if (kPairsRows && column >= pc.y_stride) return;  // the last tile's padding
     uint at = token * pc.y_stride + column;
     precise float value = total[r][t];
-    if (kBias != 0) value = value + bias[row];
+    if (kBias != 0) value = value + bias[pc.bias_first + row];
     if (kEpilogue == kEpilogueAdd) value = y[at] + value;
     if (kEpilogue == kEpilogueGelu || kEpilogue == kEpilogueGeluMul) value = gelu(value);
     if (kEpilogue == kEpilogueGeluExact) value = gelu_exact(value);

@@ -27,6 +27,7 @@ struct MatMulPush {
     uint x_share;       // routed: rows of y that share a row of x
     uint first_expert;  // routed: of this binding
     uint n_experts;     // routed: in this binding; n_rows are those of one
+    uint bias_first;    // with a bias: of row 0
 };
 
 const uint kMatMulWeights = 0;  // weight_layout.h: codes, then scales

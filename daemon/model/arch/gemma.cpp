@@ -87,7 +87,7 @@ public:
         KVASIR_TRY_VOID(ops.embed.prepare(weights_.embedding.format));
         for (const GemmaLayer& w : weights_.layers) {
             KVASIR_TRY_VOID(
-                ops.mat_mul.prepare({w.qkv.format, shared::kEpilogueStore, shared::kNormRms}));
+                ops.mat_mul.prepare(w.qkv, {0, shared::kEpilogueStore, shared::kNormRms}));
             KVASIR_TRY_VOID(ops.mat_mul.prepare({w.wo.format, out}));
             KVASIR_TRY_VOID(
                 ops.mat_mul.prepare({w.gate_up.format, s_.ffn_epilogue, shared::kNormRms}));

@@ -72,7 +72,7 @@ Result<LayerNormWeights> LayerNormWeights::load(TensorLoader& loader, const Mode
 
 Result<> LayerNormWeights::prepare(Ops& ops, const ModelShape& shape) const {
     const auto prepare = [&](const BiasedMatrix& m, std::uint32_t epilogue, std::uint32_t norm) {
-        return ops.mat_mul.prepare({m.weight.format, epilogue, norm, m.bias.has_value()});
+        return ops.mat_mul.prepare(m.weight, {0, epilogue, norm, m.bias.has_value()});
     };
     KVASIR_TRY_VOID(ops.embed.prepare(embedding.format));
     if (positions) {

@@ -97,7 +97,7 @@ public:
         KVASIR_TRY_VOID(ops.embed.prepare(weights_.embedding.format));
         for (const LlamaLayer& w : weights_.layers) {
             KVASIR_TRY_VOID(ops.mat_mul.prepare(
-                {w.qkv.format, shared::kEpilogueStore, shared::kNormRms, w.qkv_bias.has_value()}));
+                w.qkv, {0, shared::kEpilogueStore, shared::kNormRms, w.qkv_bias.has_value()}));
             KVASIR_TRY_VOID(ops.mat_mul.prepare({w.wo.format, shared::kEpilogueAdd}));
             if (w.experts) {
                 KVASIR_TRY_VOID(w.experts->prepare(ops.mat_mul));
