@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 install_packages
 build_release
 say "Testing"
-ctest --preset release --output-on-failure
+ctest --preset release --output-on-failure --parallel "$(nproc)"
