@@ -216,14 +216,16 @@ int check(const EngineOptions& options) {
 int run(const Settings& settings) {
     const StopSignals signals;
     raise_descriptor_limit();
-    Result<EngineOptions> engine_opts = engine_options(settings);
+    const Result<DomainTable> domains = DomainTable::resolve(settings.domains);
+    if (domains.has_error()) return complain(exit_usage, domains.error());
+    Result<EngineOptions> engine_opts = engine_options(settings, *domains);
     if (engine_opts.has_error()) {
         return complain(
             engine_opts.error().code == ErrorCode::not_found ? exit_no_model : exit_usage,
             engine_opts.error());
     }
     if (settings.check_only) return check(*engine_opts);
-    Result<HttpOptions> http_opts = http_options(settings);
+    Result<HttpOptions> http_opts = http_options(settings.server, *domains);
     if (http_opts.has_error()) return complain(exit_usage, http_opts.error());
 
     const auto engine = std::make_shared<LoadingEngine>();

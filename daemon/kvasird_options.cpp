@@ -90,7 +90,7 @@ void take_inherited_sockets(HttpOptions& options) {
 
 }  // namespace
 
-Result<EngineOptions> engine_options(const Settings& settings) {
+Result<EngineOptions> engine_options(const Settings& settings, const DomainTable& domains) {
     EngineOptions options;
     KVASIR_TRY(options.model.path, find_model_file(settings.model));
     options.model.device.name = settings.device.name;
@@ -111,7 +111,6 @@ Result<EngineOptions> engine_options(const Settings& settings) {
     options.holders.n_per_domain = cache.max_sessions;
     options.disk.dir = cache.disk_dir;
     options.disk.budget_bytes = cache.disk_budget_bytes;
-    KVASIR_TRY(const DomainTable domains, DomainTable::resolve(settings.domains));
     for (const auto& [domain, identity] : domains.disk_identities())
         options.disk.domains[DomainId{domain}] = identity;
     options.disk.domains[kCommonDomain] = "common";
@@ -123,10 +122,9 @@ Result<EngineOptions> engine_options(const Settings& settings) {
     return options;
 }
 
-Result<HttpOptions> http_options(const Settings& settings) {
-    const ServerSettings& server = settings.server;
+Result<HttpOptions> http_options(const ServerSettings& server, const DomainTable& domains) {
     HttpOptions options;
-    KVASIR_TRY(options.domains, DomainTable::resolve(settings.domains));
+    options.domains = domains;
     options.socket_path = server.socket;
     options.socket_mode = server.socket_mode;
     options.listen = server.listen;

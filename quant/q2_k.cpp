@@ -9,6 +9,7 @@
 // Source: block_q2_K, ggml/src/ggml-common.h; dequantize_row_q2_K, ggml/src/ggml-quants.c.
 #include "config/base/check.hpp"
 #include "quant/block_bytes.hpp"
+#include "quant/coded_values.hpp"
 #include "quant/reference_decoders.hpp"
 
 namespace kvasir {
@@ -31,13 +32,7 @@ void decode_q2_k_block(std::span<const std::byte> block, std::span<float> out) {
     KVASIR_CHECK(out.size() == 256, "a Q2_K block is 256 elements");
     CodedBlock coded;
     read_q2_k_block(block, coded);
-    const float d = f16_to_f32(coded.scale);
-    const float dmin = f16_to_f32(coded.minimum);
-    for (std::size_t e = 0; e < out.size(); ++e) {
-        const float scale = d * static_cast<float>(coded.factors[e / 16]);
-        const float minimum = dmin * static_cast<float>(coded.min_factors[e / 16]);
-        out[e] = scale * static_cast<float>(coded.codes[e]) - minimum;
-    }
+    values_less_minimums(coded, 16, out);
 }
 
 }  // namespace kvasir

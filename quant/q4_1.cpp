@@ -7,6 +7,7 @@
 // Source: block_q4_1, ggml/src/ggml-common.h.
 #include "config/base/check.hpp"
 #include "quant/block_bytes.hpp"
+#include "quant/coded_values.hpp"
 #include "quant/reference_decoders.hpp"
 
 namespace kvasir {
@@ -22,10 +23,7 @@ void decode_q4_1_block(std::span<const std::byte> block, std::span<float> out) {
     KVASIR_CHECK(out.size() == 32, "a Q4_1 block is 32 elements");
     CodedBlock coded;
     read_q4_1_block(block, coded);
-    const float scale = f16_to_f32(coded.scale);
-    const float minimum = f16_to_f32(coded.minimum);
-    for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] = scale * static_cast<float>(coded.codes[i]) + minimum;
+    values_above_minimum(coded, out);
 }
 
 }  // namespace kvasir

@@ -173,8 +173,7 @@ ApiResult<std::vector<TokenId>> encode_truncated(const ModelInfo& model,
     std::vector<MessageSize> sizes;
     for (const json::value& message : messages)
         sizes.push_back({role_of(message.get_object()), size_of(model, message)});
-    std::size_t n_leading = 0;
-    while (n_leading < sizes.size() && sizes[n_leading].role == ChatRole::system) ++n_leading;
+    const std::size_t n_leading = count_leading(sizes);
     std::size_t first = first_kept_message(sizes, 0, model.context_length);
     while (true) {
         auto ids = encode_whole(model, without_messages(variables, n_leading, first));

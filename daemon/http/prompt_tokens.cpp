@@ -31,11 +31,9 @@ std::vector<ChatMessage> truncated(const ModelInfo& model, const std::vector<Cha
     for (const ChatMessage& message : messages)
         sizes.push_back({message.role, n_rendered({&message, 1}, ChatEnd::open) - n_bos});
     const std::size_t first = first_kept_message(sizes, n_rendered({}, end), model.context_length);
-    std::vector<ChatMessage> kept;
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-        const bool is_leading = kept.size() == i && messages[i].role == ChatRole::system;
-        if (is_leading || i >= first) kept.push_back(messages[i]);
-    }
+    std::vector<ChatMessage> kept = messages;
+    kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(count_leading(sizes)),
+               kept.begin() + static_cast<std::ptrdiff_t>(first));
     return kept;
 }
 

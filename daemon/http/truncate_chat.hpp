@@ -14,6 +14,9 @@ struct MessageSize {
     std::uint32_t n_tokens = 0;  // as rendered
 };
 
+/// The system messages that a conversation begins with: they always stay.
+std::size_t count_leading(std::span<const MessageSize> messages);
+
 /// The first message after the leading system messages that stays; the leading ones always do.
 ///
 /// A turn begins with a user's message and ends before the next. When a prompt that ends with a

@@ -9,6 +9,7 @@
 #include "tests/support/corrupt.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/support/model_run.hpp"
+#include "tests/support/random_block.hpp"
 #include "tests/support/tiny_model.hpp"
 
 namespace kvasir {
@@ -31,29 +32,18 @@ std::vector<std::string> quantized_formats() {
     return names;
 }
 
-const FormatInfo& format_named(const std::string& name) {
-    const auto all = all_formats();
-    return *std::find_if(all.begin(), all.end(), [&](const auto& f) { return f.name == name; });
-}
-
 /// Blocks of random bits in a tensor's place, and their values beside. in_range: drawn again until
 /// the values are of a size that a model can compute with.
 void fill(TinyTensor& tensor, const FormatInfo& format, std::mt19937& random, bool in_range) {
     tensor.type = static_cast<std::uint32_t>(format.id);
     tensor.encoded.resize(tensor.values.size() / format.block_elements * format.block_bytes);
+    const BlockRange range = in_range ? BlockRange{.least = 0x1p-12F, .most = 0.25F} : BlockRange{};
     for (std::size_t b = 0; b < tensor.values.size() / format.block_elements; ++b) {
         const auto block =
             std::span(tensor.encoded).subspan(b * format.block_bytes, format.block_bytes);
         const auto out =
             std::span(tensor.values).subspan(b * format.block_elements, format.block_elements);
-        float largest = 0;
-        do {
-            for (std::byte& byte : block) byte = static_cast<std::byte>(random() & 0xffU);
-            format.decode_block(block, out);
-            largest = 0;
-            for (const float x : out)
-                largest = std::isfinite(x) ? std::max(largest, std::abs(x)) : INFINITY;
-        } while (in_range && !(largest >= 0x1p-12F && largest <= 0.25F));
+        draw_block(format, block, out, random, range);
     }
 }
 

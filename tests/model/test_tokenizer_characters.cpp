@@ -249,19 +249,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_vocabulary_is_refused_or_works) {
     GgufBuilder builder = scored.vocabulary.gguf();
     builder.array("tokenizer.ggml.scores", scored.scores);
     const auto bytes = builder.header();
-    std::size_t n_working = 0;
-    for_each_flipped_bit(bytes, 0, bytes.size(), 7, [&](const auto& path, std::size_t, unsigned) {
-        const auto file = GgufFile::open(path);
-        if (file.has_error()) return;
-        const auto made = Tokenizer::create(*file);
-        if (made.has_error()) {
-            BOOST_TEST_REQUIRE(!made.error().message.empty());
-            return;
-        }
-        ++n_working;
-        exercise(*made);
-    });
-    BOOST_TEST(n_working > 0U);
+    BOOST_TEST(count_working_flips(bytes, 7) > 0U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -107,19 +107,8 @@ BOOST_AUTO_TEST_CASE(a_flipped_vocabulary_is_refused_or_works) {
     vocabulary.add_merge("a", "b");
     vocabulary.ids = {{"eos", vocabulary.add("<|im_end|>", 3)}};
     const auto bytes = vocabulary.gguf().header();
-    std::size_t n_working = 0;
-    for_each_flipped_bit(bytes, 0, bytes.size(), 5, [&](const auto& path, std::size_t, unsigned) {
-        const auto file = GgufFile::open(path);
-        if (file.has_error()) return;
-        const auto made = Tokenizer::create(*file);
-        if (made.has_error()) {
-            BOOST_TEST_REQUIRE(!made.error().message.empty());
-            return;
-        }
-        ++n_working;
-        exercise(*made);
-    });
-    BOOST_TEST(n_working > 0U);  // a flip inside a token's text is another vocabulary, not an error
+    BOOST_TEST(count_working_flips(bytes, 5) >
+               0U);  // a flip inside a token's text is another vocabulary, not an error
 }
 
 BOOST_AUTO_TEST_SUITE_END()

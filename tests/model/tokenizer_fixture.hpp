@@ -90,4 +90,23 @@ inline void exercise(const std::shared_ptr<const Tokenizer>& tokenizer) {
     if (tokenizer->bos()) BOOST_TEST_REQUIRE(*tokenizer->bos() < tokenizer->n_vocab());
 }
 
+/// A GGUF header with one bit flipped, of every stride-th byte: refused with a message, or a
+/// vocabulary that works. Returns how many work.
+inline std::size_t count_working_flips(std::span<const std::byte> bytes, std::size_t stride) {
+    std::size_t n_working = 0;
+    for_each_flipped_bit(bytes, 0, bytes.size(), stride,
+                         [&](const auto& path, std::size_t, unsigned) {
+                             const auto file = GgufFile::open(path);
+                             if (file.has_error()) return;
+                             const auto made = Tokenizer::create(*file);
+                             if (made.has_error()) {
+                                 BOOST_TEST_REQUIRE(!made.error().message.empty());
+                                 return;
+                             }
+                             ++n_working;
+                             exercise(*made);
+                         });
+    return n_working;
+}
+
 }  // namespace kvasir::test

@@ -11,16 +11,12 @@
 #include <vector>
 
 #include "quant/format.hpp"
+#include "tests/support/random_block.hpp"
 
 namespace kvasir {
 namespace {
 
-const FormatInfo& format_named(std::string_view name) {
-    for (const FormatInfo& format : all_formats())
-        if (format.name == name) return format;
-    BOOST_FAIL("no format " << name);
-    std::abort();
-}
+using test::format_named;
 
 /// A block as one long number: bits are counted from the first byte's lowest.
 class Bits {

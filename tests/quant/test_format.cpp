@@ -9,16 +9,12 @@
 
 #include "quant/format.hpp"
 #include "quant/gguf.hpp"
+#include "tests/support/random_block.hpp"
 
 namespace kvasir {
 namespace {
 
-const FormatInfo& format_named(std::string_view name) {
-    for (const FormatInfo& format : all_formats())
-        if (format.name == name) return format;
-    BOOST_FAIL("no format " << name);
-    std::abort();
-}
+using test::format_named;
 
 /// A float of the given exponent and mantissa widths from its definition, in double.
 double from_fields(std::uint32_t bits, int exponent_bits, int mantissa_bits) {
