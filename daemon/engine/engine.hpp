@@ -101,6 +101,7 @@ private:
     void detach_context(DomainId domain, const std::string& context);
     void expire();
     void run_step();
+    bool waits_for_earlier(std::size_t index) const;
     Result<> compute(const std::vector<RunningRequest*>& requests,
                      const std::vector<std::uint32_t>& n_tokens);
     void take_token(RunningRequest& request, std::span<const float> logits);

@@ -19,19 +19,34 @@ double milliseconds(std::chrono::steady_clock::duration duration) {
 
 }  // namespace
 
+bool Engine::waits_for_earlier(std::size_t index) const {
+    const RunningRequest& request = *running_[index];
+    if (request.is_decoding()) return false;
+    return std::any_of(running_.begin(), running_.begin() + static_cast<std::ptrdiff_t>(index),
+                       [&](const auto& earlier) {
+                           return !earlier->is_decoding() &&
+                                  request.state.could_share_next_page_of(earlier->state);
+                       });
+}
+
 void Engine::run_step() {
     std::vector<RequestFacts> facts;
-    for (const auto& request : running_) {
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+        const auto& request = running_[i];
         // Another request with the same opening may have computed more of it meanwhile.
         if (!request->is_decoding())
             counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
-        facts.push_back(
-            {.n_pending = request->state.n_pending(), .is_decoding = request->is_decoding()});
+        facts.push_back({.n_pending = request->state.n_pending(),
+                         .is_decoding = request->is_decoding(),
+                         .is_waiting = waits_for_earlier(i),
+                         .n_open = request->state.n_computed() % kTokensPerPage});
     }
     const BatchLimits& limits = model_->limits();
-    const auto plan =
-        plan_step(facts, {.max_tokens = limits.max_tokens, .max_sequences = limits.max_sequences},
-                  rotation_++);
+    const auto plan = plan_step(facts,
+                                {.max_tokens = limits.max_tokens,
+                                 .max_sequences = limits.max_sequences,
+                                 .n_open_slots = model_->n_open_slots()},
+                                rotation_++);
     std::vector<RunningRequest*> requests;
     std::vector<std::uint32_t> n_tokens;
     for (const StepShare& share : plan) {

@@ -32,10 +32,13 @@ Result<std::optional<LogProbRows>> score_context(const SequenceState::Owner& own
         SequenceState sequence,
         SequenceState::begin(owner, DomainId{0}, tokens, static_cast<std::uint32_t>(tokens.size()),
                              0, KvCache::Lookup::refused));
+    // Wherever its first page begins, this many tokens fit the open pages.
+    const std::uint32_t n_most =
+        std::min(model.limits().max_tokens, (model.n_open_slots() - 1) * kTokensPerPage);
     LogProbRows rows;
     while (sequence.n_pending() > 0) {
         const std::uint32_t begin = sequence.n_computed();
-        std::uint32_t n = std::min(sequence.n_pending(), model.limits().max_tokens);
+        std::uint32_t n = std::min(sequence.n_pending(), n_most);
         if (begin + n > first)
             n = std::min(n, std::max(first, begin) - begin + model.limits().max_logit_rows);
         std::vector<std::uint32_t> wanted;

@@ -12,11 +12,16 @@ namespace kvasir {
 struct RequestFacts {
     std::uint32_t n_pending = 0;  // tokens not yet computed: 1 while decoding
     bool is_decoding = false;     // its prompt is done
+    bool is_waiting = false;      // an earlier one is about to compute the page it needs next
+    std::uint32_t n_open = 0;  // tokens in its open page; it has an open slot where there are any
 };
 
 struct StepLimits {
     std::uint32_t max_tokens = 0;
     std::uint32_t max_sequences = 0;
+    /// What pages are computed in, those that requests have included. More than there are requests,
+    /// so that every request can go on; a prompt's share ends where there are no more.
+    std::uint32_t n_open_slots = 0xffffffffU;
     std::uint32_t busy_prefill_tokens =
         64;  // prompt tokens a step takes while others decode: they wait for the whole step
 };
@@ -28,8 +33,8 @@ struct StepShare {
 };
 
 /// Decoding requests first, one token each, from `rotation` on so that none starves where there are
-/// more than fit; then prompts, oldest first: one at a time, so that a later one with the same
-/// opening finds its pages.
+/// more than fit; then the prompts that do not wait, oldest first, one at a time: what two have in
+/// common is computed once.
 std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits,
                                  std::size_t rotation);
 

@@ -78,6 +78,23 @@ std::uint32_t SequenceState::extend_match(std::uint64_t now_ms) {
     return kv_.extend_match(tokens_, now_ms);
 }
 
+bool SequenceState::could_share_next_page_of(const SequenceState& earlier) const {
+    const std::uint32_t begin = n_computed();
+    // The last token's query is computed in any case, and its page with it.
+    if (begin % kPage != 0 || n_pending() <= kPage) return false;
+    if (earlier.domain_ != domain_ && earlier.domain_ != kCommonDomain) return false;
+    const std::uint32_t end = begin + kPage;
+    if (earlier.n_computed() < begin || earlier.n_computed() >= end ||
+        earlier.tokens_.size() < end) {
+        return false;
+    }
+    // Equal pages are held once: where the last ones are the same, so is all before them.
+    const std::uint32_t n_pages = begin / kPage;
+    if (n_pages > 0 && kv_.pages()[n_pages - 1] != earlier.kv_.pages()[n_pages - 1]) return false;
+    return std::equal(tokens_.begin() + begin, tokens_.begin() + end,
+                      earlier.tokens_.begin() + begin);
+}
+
 Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at) {
     KVASIR_CHECK(n > 0 && n <= n_pending() && n_step_ == 0,
                  "a step takes pending tokens, one step at a time");

@@ -50,6 +50,10 @@ public:
     /// Takes over pages another sequence has finished meanwhile. Between steps.
     std::uint32_t extend_match(std::uint64_t now_ms);
 
+    /// Whether a sequence that comes before this one is about to compute the page that this one
+    /// needs next: then extend_match has it after that step. Between steps.
+    bool could_share_next_page_of(const SequenceState& earlier) const;
+
     /// The next n pending tokens as a step; views stay valid until complete or the destructor.
     /// logits_at: indices below n. Errors: exhausted (the device has no memory for a further slab
     /// of pages).

@@ -68,6 +68,7 @@ public:
     const gpu::KvStore& kv() const { return *kv_; }
     const BatchLimits& limits() const { return writer_->limits(); }
     std::uint32_t n_pages() const { return n_pages_; }
+    /// More than the options' max_sequences. Without a budget as many as any step can touch.
     std::uint32_t n_open_slots() const { return n_open_slots_; }
     /// Longest sequence: the context asked for.
     std::uint32_t context_length() const { return context_length_; }

@@ -390,7 +390,7 @@ class ListedDomains(CacheTest):
 
 
 class HostTier(CacheTest):
-    arguments = ("--set", "cache.budget_bytes=3MiB", "--set", "engine.max_sequences=2", "--set", "cache.host_budget_bytes=16MiB")
+    arguments = ("--set", "cache.budget_bytes=2MiB", "--set", "engine.max_sequences=2", "--set", "cache.host_budget_bytes=16MiB")
 
     def test_what_the_device_has_no_room_for_comes_back(self):
         prompts = [self.tokens("%d. %s" % (i, OPENING)) for i in range(20)]

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -85,6 +86,31 @@ constexpr std::string_view kOpening =
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(engine_requests)
+
+BOOST_AUTO_TEST_CASE(openings_that_arrive_together_are_computed_once) {
+    constexpr int kCopies = 4;
+    const GenerationRequest request =
+        story("Seven ravens flew over the glass hill. " + std::string(kOpening) + " And they " +
+                  std::string(kOpening),
+              4, 1);
+    std::promise<void> all_sent;
+    engine().post([sent = all_sent.get_future().share()](CacheControl&) { sent.wait(); }).value();
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (int i = 0; i < kCopies; ++i) {
+        sinks.push_back(std::make_shared<Collector>());
+        engine().submit(request, sinks.back()).value();
+    }
+    all_sent.set_value();
+    std::size_t n_found = 0;
+    for (const auto& sink : sinks) {
+        sink->wait();
+        BOOST_TEST(sink->text == sinks[0]->text);
+        n_found += sink->end.n_cached_tokens;
+    }
+    const std::size_t n_shared = (request.prompt.size() - 1) / 32 * 32;
+    BOOST_REQUIRE(n_shared >= 64);
+    BOOST_TEST(n_found == (kCopies - 1) * n_shared);
+}
 
 BOOST_AUTO_TEST_CASE(a_seed_gives_the_same_text_alone_in_company_and_on_cached_pages) {
     const auto alone = run(story(kOpening, 40, 11));
