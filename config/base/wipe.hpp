@@ -11,7 +11,7 @@ namespace kvasir {
 template <class T>
 requires std::is_trivially_copyable_v<T>
 void wipe(std::span<T> values) noexcept {
-    ::explicit_bzero(values.data(), values.size_bytes());
+    if (!values.empty()) ::explicit_bzero(values.data(), values.size_bytes());
 }
 
 template <class T>
