@@ -44,6 +44,8 @@ struct EngineSettings {
     std::uint32_t context = 0;  // tokens; 0: the model's
     std::uint32_t max_sequences = 16;
     std::uint32_t step_tokens = 256;  // prompt tokens a step, over all sequences
+    std::uint32_t sinks = 4;          // of requests with overflow = "window"; 0: refused
+    std::uint32_t window_tokens = 0;  // longest of these; 0: four contexts
 };
 
 struct CacheSettings {

@@ -63,6 +63,12 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "Sequences computed at a time."},
         {"engine.step_tokens", Count{&s.engine.step_tokens, 1, 8192},
          "Prompt tokens a step: more is faster for prompts, less is smoother for running streams."},
+        {"engine.sinks", Count{&s.engine.sinks, 0, 4096},
+         "Requests with overflow = \"window\" go on beyond the context: they see these first "
+         "tokens "
+         "and the last ones; 0: refused."},
+        {"engine.window_tokens", Count{&s.engine.window_tokens, 0, 1U << 26},
+         "The longest such sequence in tokens, all of which takes pages; 0: four contexts."},
 
         {"cache.budget_bytes", Size{&s.cache.budget_bytes, 0, 1ULL << 44},
          "Device memory for the KV cache, e.g. \"256MiB\"; 0: chosen from the device."},

@@ -100,6 +100,8 @@ Result<EngineOptions> engine_options(const Settings& settings, const DomainTable
     options.model.context = settings.engine.context;
     options.model.max_sequences = settings.engine.max_sequences;
     options.model.step_tokens = settings.engine.step_tokens;
+    options.model.sinks = settings.engine.sinks;
+    options.model.window_tokens = settings.engine.window_tokens;
     options.model.kv_budget_bytes = settings.cache.budget_bytes;
     options.max_queue = settings.server.max_queue;
     const CacheSettings& cache = settings.cache;

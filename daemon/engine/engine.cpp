@@ -98,6 +98,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
                                                     .context_length = model.context_length(),
+                                                    .window_length = model.window_length(),
                                                     .n_vocab = model.tokenizer()->n_vocab(),
                                                     .n_parameters = model.n_parameters(),
                                                     .chat_template = model.chat_template(),
@@ -140,7 +141,7 @@ EngineMetrics Engine::metrics() const {
 }
 
 std::uint32_t Engine::max_sequence_tokens(const GenerationRequest& request) const {
-    return std::min(info_->context_length,
+    return std::min(request.slides ? info_->window_length : info_->context_length,
                     cache_->max_pages(accounted_domain(request)) * kPage + kPage - 1);
 }
 
@@ -160,6 +161,8 @@ Result<> Engine::check_request(const GenerationRequest& request) const {
                 fmt::format("prompt: token {}, the vocabulary has {}", id, info_->n_vocab)};
         }
     }
+    if (request.slides && info_->window_length == 0)
+        return Error{ErrorCode::unsupported, "overflow: this model is loaded without sinks"};
     for (const auto& [id, bias] : request.sampling.logit_bias) {
         if (id >= info_->n_vocab) {
             return Error{

@@ -55,7 +55,8 @@ struct GenerationRequest {
     std::string session;                  // empty: nameless
     std::string context;                  // empty: none
     std::optional<PrefixOptions> prefix;  // compute only
-    bool is_chat = false;                 // the prompt is a rendered conversation: for miss reasons
+    bool slides = false;   // beyond the context it goes on with attention sinks and a window
+    bool is_chat = false;  // the prompt is a rendered conversation: for miss reasons
 };
 
 /// Why a prompt found less in the cache than it has. An earlier request of the same session is
@@ -119,6 +120,7 @@ enum class RequestId : std::uint64_t {};
 struct ModelInfo {
     std::string id;  // general.name or the file's stem
     std::uint32_t context_length = 0;
+    std::uint32_t window_length = 0;  // of requests that slide; 0: there are none
     std::uint32_t n_vocab = 0;
     std::uint64_t n_parameters = 0;
     std::string chat_template;  // Jinja source; empty: the model has none

@@ -174,13 +174,15 @@ Outcome read_overflow(const JsonFields& fields, CompletionRequest& request) {
         request.truncates = true;
         return std::nullopt;
     }
-    if (overflow == "truncate" || overflow == "window") {
+    if (overflow == "truncate") {
         return ApiError{ErrorKind::unsupported_parameter,
-                        fmt::format("overflow: {} is not supported {}", overflow,
-                                    request.is_chat ? "by this server" : "for a prompt"),
-                        "overflow"};
+                        "overflow: truncate is for chats, a prompt has no turns", "overflow"};
     }
-    return field_error("overflow", "expected error or truncate");
+    if (overflow == "window") {
+        request.slides = true;
+        return std::nullopt;
+    }
+    return field_error("overflow", "expected error, truncate or window");
 }
 
 Outcome read_common(const json::object& body, const HttpLimits& limits, std::uint32_t n_vocab,

@@ -49,6 +49,7 @@ struct CompletionRequest {
     std::string context;     // empty: none
     std::string cache_salt;  // empty: none
     bool truncates = false;  // a chat's oldest turns go where it does not fit
+    bool slides = false;     // it goes on beyond the context, with attention sinks and a window
 
     std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }
 };

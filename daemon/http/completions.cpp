@@ -35,6 +35,7 @@ void add_choices(GenerationCall::Plan& plan, const CompletionRequest& request,
         one.sampling.choice = choice;
         one.stop = request.stop;
         one.ignore_eos = request.ignore_eos;
+        one.slides = request.slides;
         one.logprobs = request.logprobs;
         one.n_top_logprobs = request.n_top_logprobs;
     }
@@ -72,6 +73,21 @@ ApiResult<GenerationCall::Plan> make_plan(const CompletionRequest& request, cons
     return plan;
 }
 
+/// What holds a request that slides: as the model, of another length.
+ApiResult<GenerationCall::Plan> make_sliding_plan(const CompletionRequest& request,
+                                                  const ModelInfo& model,
+                                                  const HttpLimits& limits) {
+    if (model.window_length == 0) {
+        return ApiError{ErrorKind::unsupported_parameter,
+                        "overflow: window needs attention sinks: engine.sinks is 0, or the model's "
+                        "positions are learned",
+                        "overflow"};
+    }
+    ModelInfo longer = model;
+    longer.context_length = model.window_length;
+    return make_plan(request, longer, limits);
+}
+
 using Parse = ApiResult<CompletionRequest> (*)(std::string_view, const HttpLimits&,
                                                const ModelInfo&);
 
@@ -91,7 +107,8 @@ ApiResult<GenerationCall::Plan> read_plan(ServerContext& context, Exchange& exch
     RequestBody body = exchange.take_body();
     KVASIR_TRY(const CompletionRequest request, parse(body.bytes(), limits, model));
     body = RequestBody();  // its memory and its share of the budget, before the tokens are made
-    KVASIR_TRY(GenerationCall::Plan plan, make_plan(request, model, limits));
+    KVASIR_TRY(GenerationCall::Plan plan, request.slides ? make_sliding_plan(request, model, limits)
+                                                         : make_plan(request, model, limits));
     const HttpRequest& http = exchange.request();
     const Caller caller = caller_of(context.options, http);
     std::string session = request.session;

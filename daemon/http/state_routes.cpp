@@ -125,6 +125,8 @@ void write_model(JsonWriter& json, const ModelInfo& model) {
     json.key("meta").begin_object();
     json.field("n_vocab", static_cast<std::uint64_t>(model.n_vocab));
     json.field("n_ctx", static_cast<std::uint64_t>(model.context_length));
+    if (model.window_length > 0)
+        json.field("n_ctx_window", static_cast<std::uint64_t>(model.window_length));
     json.field("n_params", model.n_parameters);
     json.end_object().end_object();
 }

@@ -128,6 +128,10 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
                        .max_logit_rows = needs.max_logit_rows};
     if (const char* dir = std::getenv("KVASIR_DEVICE_PIPELINE_CACHE_DIR"))
         model.device.pipeline_cache_dir = dir;
+    if (model.sinks > 0 && model.recent == 0) {
+        return Error{ErrorCode::invalid_argument,
+                     "--sinks: given without --recent, expected both or neither"};
+    }
     KVASIR_TRY(model.kv, parse_kv_formats(kv));
     auto session = std::make_unique<Session>();
     session->model_path_ = model.path;

@@ -124,7 +124,8 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
         }
         table_at += static_cast<std::uint32_t>(step.pages.size());
     }
-    work.max_splits = attention.splits_apart(work.n_tiles, most_splits);
+    work.max_splits =
+        most_splits <= limits_.max_splits ? attention.splits_apart(work.n_tiles, most_splits) : 0;
 }
 
 void BatchWriter::write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab) {
@@ -160,7 +161,11 @@ const Batch& BatchWriter::write(std::span<const SequenceStep> steps,
                  "a step keeps its limits");
     write_tokens(steps);
     write_ropes(steps, batch_.ropes, UINT32_MAX);
-    if (sink_span_ > 0) write_ropes(steps, batch_.sink_ropes, sink_span_ - 1);
+    batch_.has_sinks =
+        sink_span_ > 0 && std::any_of(steps.begin(), steps.end(), [&](const SequenceStep& step) {
+            return step.first_position + step.tokens.size() > sink_span_;
+        });
+    if (batch_.has_sinks) write_ropes(steps, batch_.sink_ropes, sink_span_ - 1);
     write_attention(steps, attention);
     write_seals(steps, pages_per_slab);
     return batch_;

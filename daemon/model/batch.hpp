@@ -29,11 +29,15 @@ struct SequenceStep {
 /// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
 struct Batch {
     std::uint32_t n_tokens = 0;
-    gpu::Slice tokens;                   // (n_tokens) uint
-    gpu::Slice positions;                // (n_tokens) uint
-    gpu::Slice slots;                    // (n_tokens) uint
-    std::vector<gpu::Slice> ropes;       // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
-    std::vector<gpu::Slice> sink_ropes;  // the same at the positions that sinks are read from
+    gpu::Slice tokens;              // (n_tokens) uint
+    gpu::Slice positions;           // (n_tokens) uint
+    gpu::Slice slots;               // (n_tokens) uint
+    std::vector<gpu::Slice> ropes;  // of each rope of the model: (n_tokens, n_rot / 2, 2) f32
+    // Some token lies beyond what sinks and recent tokens span. Where none does, all see all before
+    // them, and no sink is read apart: the same bits, for less.
+    bool has_sinks = false;
+    std::vector<gpu::Slice> sink_ropes;  // with has_sinks: as ropes, at the positions sinks are
+                                         // read from
     gpu::Attention::Work attention;
     std::uint32_t n_sealed = 0;      // pages this step fills
     std::uint32_t sealed_slabs = 0;  // bit s: a filled page lies in slab s
@@ -47,6 +51,7 @@ struct BatchLimits {
     std::uint32_t max_sequences = 0;   // a step
     std::uint32_t max_pages = 0;       // a sequence
     std::uint32_t max_logit_rows = 0;  // a step
+    std::uint32_t max_splits = 0;      // of attention, computed apart; more are walked
 };
 
 /// Owns the upload buffer. The device must be done with the last batch before the next write.

@@ -33,11 +33,11 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
     const std::uint64_t q_dim = std::uint64_t{shape.heads.n_heads} * shape.heads.head_dim;
     const std::uint64_t qkv_dim = q_dim + 2ULL * shape.heads.n_kv_heads * shape.heads.head_dim;
     // Splits are computed apart only where there are few tiles: sequences decoding, one token each.
-    const std::uint32_t most_splits = limits.max_pages / shared::kSplitPages + 1;
     const std::uint64_t partials =
         device.limits().is_cpu
             ? 16
-            : std::max<std::uint64_t>(16, attention.partial_bytes(limits.max_tokens, most_splits));
+            : std::max<std::uint64_t>(
+                  16, attention.partial_bytes(limits.max_tokens, limits.max_splits));
     const gpu::ExpertShape& e = shape.experts;
     const std::uint64_t n_branches = n * std::max(1U, e.n_used);
     const auto create = [&](std::uint64_t n_elements) {

@@ -60,7 +60,8 @@ std::string choose_name(std::optional<std::string_view> given, const std::filesy
 /// The step asked for, or what the device can run of it: buffers are bound whole, grids have a
 /// largest size.
 Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape& shape,
-                                  std::uint32_t context_length, const gpu::DeviceLimits& device) {
+                                  std::uint32_t context_length, std::uint32_t longest,
+                                  const gpu::DeviceLimits& device) {
     constexpr std::uint64_t kMostWorkgroups = 65535;  // every device allows as many
     constexpr std::uint64_t kThreads =
         64;  // of the kernels that take a thread an element, or for several
@@ -78,7 +79,8 @@ Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape&
     BatchLimits limits{.max_tokens = static_cast<std::uint32_t>(
                            std::min<std::uint64_t>(options.step_tokens, most_tokens)),
                        .max_sequences = options.max_sequences,
-                       .max_pages = context_length / shared::kPageTokens + 1};
+                       .max_pages = longest / shared::kPageTokens + 1};
+    limits.max_splits = context_length / shared::kPageTokens / shared::kSplitPages + 1;
     const std::uint32_t rows =
         std::min(std::max(options.max_logit_rows, options.max_sequences), limits.max_tokens);
     limits.max_logit_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(rows, most_rows));
@@ -208,6 +210,9 @@ Result<> Model::create_kv(const ModelOptions& options, std::uint32_t step_tokens
 Result<> Model::prepare_kv_ops() {
     for (std::size_t i = 0; i < shape_.n_layers; ++i) {
         const gpu::KvFormats& formats = kv_->shape().layers[i];
+        if (shape_.spans[i].reach.n_sinks > 0) {
+            KVASIR_TRY_VOID(ops_->attention.prepare(formats, kv_->n_slabs()));
+        }
         KVASIR_TRY_VOID(ops_->seal_page.prepare(formats));
         KVASIR_TRY_VOID(ops_->attention.prepare(formats, kv_->n_slabs(), shape_.spans[i].reach));
     }
@@ -224,6 +229,22 @@ Result<> Model::change_kv(const ModelOptions& options) {
     KVASIR_TRY_VOID(create_kv(options, limits().max_tokens));
     KVASIR_TRY_VOID(prepare_kv_ops());
     return warm_up({});
+}
+
+Result<> Model::choose_lengths(const ModelOptions& options) {
+    context_length_ = options.context == 0 ? shape_.context_length
+                                           : std::min(options.context, shape_.context_length);
+    constexpr std::uint32_t kContexts = 4;
+    std::uint32_t recent = options.recent;
+    std::uint32_t longest = options.window_tokens;
+    if (recent == 0) {
+        const bool has_room = context_length_ > options.sinks;
+        if (options.sinks == 0 || !has_room || shape_.rope_shape().n_rot == 0) return {};
+        recent = context_length_ - options.sinks;
+        if (longest == 0) longest = kContexts * context_length_;
+    }
+    window_length_ = std::max(context_length_, longest);
+    return limit_attention(shape_, options.sinks, recent);
 }
 
 /// REQUIRES: tokenizer_.
@@ -278,9 +299,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY(const std::string_view architecture_name, file.get_string("general.architecture"));
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
     KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name, options.context));
-    if (options.sinks > 0 || options.recent > 0) {
-        KVASIR_TRY_VOID(limit_attention(model->shape_, options.sinks, options.recent));
-    }
+    KVASIR_TRY_VOID(model->choose_lengths(options));
     KVASIR_TRY(const auto name, file.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
     if (file.find("tokenizer.ggml.tokens") != nullptr) {
@@ -295,12 +314,10 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     }
     KVASIR_TRY(model->device_, gpu::Device::create(options.device));
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
-    model->context_length_ = options.context == 0
-                                 ? model->shape_.context_length
-                                 : std::min(options.context, model->shape_.context_length);
-    KVASIR_TRY(
-        const BatchLimits limits,
-        choose_limits(options, model->shape_, model->context_length_, model->device_->limits()));
+    KVASIR_TRY(const BatchLimits limits,
+               choose_limits(options, model->shape_, model->context_length_,
+                             std::max(model->context_length_, model->window_length_),
+                             model->device_->limits()));
     KVASIR_TRY_VOID(model->create_kv(options, limits.max_tokens));
     const gpu::KvShape& kv = model->kv_->shape();
     KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));

@@ -34,9 +34,12 @@ struct ModelOptions {
     gpu::DeviceOptions device;
     gpu::KvFormats kv;
     std::vector<KvOverride> kv_overrides;
-    std::uint32_t context = 0;         // 0: the model's
-    std::uint32_t sinks = 0;           // with recent: attention sees the first `sinks` tokens and
-    std::uint32_t recent = 0;          // the last `recent`; 0: all
+    std::uint32_t context = 0;        // 0: the model's
+    std::uint32_t sinks = 0;          // with recent: attention sees the first `sinks` tokens and
+    std::uint32_t recent = 0;         // the last `recent`; 0: those that are left of the context,
+                                      // where the model allows it
+    std::uint32_t window_tokens = 0;  // with sinks: longest sequence, the context at least; 0: that
+                                      // or, without recent, four of it
     std::uint32_t max_sequences = 16;  // in one step
     std::uint32_t step_tokens = 256;   // in one step; limits() has less where the device's bindings
                                        // or grids do not hold as many
@@ -72,6 +75,8 @@ public:
     std::uint32_t n_open_slots() const { return n_open_slots_; }
     /// Longest sequence: the context asked for.
     std::uint32_t context_length() const { return context_length_; }
+    /// Longest sequence whose attention may have a window and sinks; 0: there are no sinks.
+    std::uint32_t window_length() const { return window_length_; }
     /// Bytes of a sealed token over all layers, scales included.
     double kv_bytes_per_token() const {
         return static_cast<double>(kv_->shape().page_bytes()) / shared::kPageTokens;
@@ -108,6 +113,7 @@ private:
     Model() = default;
     Result<> create_kv(const ModelOptions& options, std::uint32_t step_tokens);
     Result<> prepare_kv_ops();
+    Result<> choose_lengths(const ModelOptions& options);
     Result<> read_chat(const GgufFile& file);
     Result<> load_weights(const GgufFile& file, const Architecture& architecture,
                           const Progress& progress);
@@ -122,6 +128,7 @@ private:
     std::uint64_t n_parameters_ = 0;
     std::uint64_t weight_bytes_ = 0;
     std::uint32_t context_length_ = 0;
+    std::uint32_t window_length_ = 0;
     std::uint32_t n_pages_ = 0;
     std::uint32_t n_open_slots_ = 0;
     std::shared_ptr<const Tokenizer> tokenizer_;

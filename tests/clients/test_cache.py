@@ -408,6 +408,42 @@ class HostTier(CacheTest):
         self.assertEqual((report["host_pages"], report["free_pages"]), (0, report["pages"]))
 
 
+class Overflow(CacheTest):
+    arguments = ("--set", "engine.context=64", "--set", "engine.window_tokens=256")
+
+    def test_a_window_goes_on_beyond_the_context(self):
+        prompt = self.tokens(OPENING)[:40]
+        whole = self.complete(prompt, 100, overflow="window")["choices"][0]["tokens"]
+        self.assertEqual(len(whole), 100)
+        # Within the context nothing differs; there the others end.
+        plain = self.complete(prompt, 100)["choices"][0]
+        self.assertEqual((plain["tokens"], plain["finish_reason"]), (whole[:24], "length"))
+        # From its own pages, in company of requests that slide and that do not.
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            more = pool.submit(self.complete, prompt + whole[:60], 40, overflow="window")
+            short = pool.submit(self.complete, prompt, 24)
+            cold = pool.submit(self.complete, prompt, 100, overflow="window", cache_salt="cold")
+        self.assertEqual(more.result()["choices"][0]["tokens"], whole[60:])
+        self.assertEqual(details(more.result())["cached_tokens"], 96)
+        self.assertEqual(short.result()["choices"][0]["tokens"], whole[:24])
+        self.assertEqual(cold.result()["choices"][0]["tokens"], whole)
+        self.assertEqual(details(cold.result())["cached_tokens"], 0)
+
+    def test_a_window_has_an_end(self):
+        prompt = self.tokens(OPENING)[:40]
+        self.assertEqual(len(self.complete(prompt, 1000, overflow="window")["choices"][0]["tokens"]), 216)
+        error = self.error(400, "POST", "/v1/completions", {"prompt": prompt * 7, "overflow": "window"})
+        self.assertEqual(error["code"], "context_length_exceeded")
+        error = self.error(400, "POST", "/v1/completions", {"prompt": prompt * 2})
+        self.assertEqual(error["code"], "context_length_exceeded")
+
+    def test_without_sinks_a_window_is_refused(self):
+        daemon = Daemon("--set", "engine.sinks=0")
+        status, _, answer = daemon.request("POST", "/v1/completions", {"prompt": "a", "overflow": "window"})
+        daemon.close()
+        self.assertEqual((status, answer["error"]["param"]), (400, "overflow"))
+
+
 if __name__ == "__main__":
     del CacheTest  # the cases are in those that follow it
     unittest.main(verbosity=2)

@@ -141,6 +141,28 @@ BOOST_AUTO_TEST_CASE(reuse_is_invisible_where_attention_has_a_window) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(sinks_and_a_window_change_nothing_before_they_have_to) {
+    for (const std::string kv : {"f16", "int4"}) {
+        // Of 96 tokens, 45 see all before them; later ones do not.
+        const std::vector<std::string> limited = {"--kv", kv, "--sinks", "4", "--recent", "41"};
+        const auto run = [&](const char* positions, std::vector<std::string> way) {
+            way.insert(way.end(), limited.begin(), limited.end());
+            return run_logits(positions, way).rows;
+        };
+        BOOST_TEST((run("0,31,32,44", {}) == run_logits("0,31,32,44", {"--kv", kv}).rows));
+        BOOST_TEST((run("45,95", {}) != run_logits("45,95", {"--kv", kv}).rows));
+        const auto expected = run("44,45,46,95", {});
+        for (const std::vector<std::string>& way :
+             {std::vector<std::string>{"--chunk", "1"}, std::vector<std::string>{"--chunk", "45"},
+              std::vector<std::string>{"--decode-from", "40"}}) {
+            BOOST_TEST((run("44,45,46,95", way) == expected), kv << " " << way[0] << " " << way[1]);
+        }
+        // A neighbour that is not as far sees no sinks.
+        const TextFile neighbour("[1, 2, 3, 4, 5, 6, 7, 8]");
+        BOOST_TEST((run("44,45,46,95", {"--batch-with", neighbour.name()}) == expected));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(reuse_stops_where_the_tokens_part) {
     const Golden golden = read_golden("arch/llama");
     auto other = golden.tokens;

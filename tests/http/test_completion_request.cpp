@@ -99,7 +99,7 @@ const std::vector<Wrong> kWrongEverywhere{
     {R"("mirostat":2)", "mirostat"},
     {R"("typical_p":0.9)", "typical_p"},
     {R"("cache_salt":7)", "cache_salt"},
-    {R"("overflow":"window")", "overflow"},
+    {R"("overflow":"slide")", "overflow"},
 };
 
 const std::vector<Wrong> kWrongCompletions{

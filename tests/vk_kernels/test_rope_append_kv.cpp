@@ -146,7 +146,8 @@ void check_case(const Case& c) {
     gpu.run([&](Recorder& recorder) {
         op.record(recorder, qkv_buffer.slice(), angle_buffer.slice(), slot_buffer.slice(),
                   q_buffer.slice(), pages.layer(), c.n_tokens, {},
-                  {sink_angle_buffer.slice(), sink_q_buffer.slice()});
+                  c.has_sinks ? SinkQueries{sink_angle_buffer.slice(), sink_q_buffer.slice()}
+                              : SinkQueries{});
     });
     std::vector<std::uint32_t> sink_bits(q.size(), 0xffffffffU);
     for (std::uint32_t t = 0; c.has_sinks && t < c.n_tokens; ++t)

@@ -16,10 +16,15 @@ Result<RopeAppendKv> RopeAppendKv::create(Device& device, const HeadShape& heads
     op.rope_ = rope;
     op.with_norm_ = with_norm;
     op.with_sinks_ = with_sinks;
-    KVASIR_TRY(op.kernel_,
-               RopeKernel::create(device, "rope_append_kv", rope_append_kv_spv,
+    const auto create_kernel = [&](bool sinks) {
+        return RopeKernel::create(device, "rope_append_kv", rope_append_kv_spv,
                                   {heads.head_dim, rope.interleaved ? 1U : 0U, open_format,
-                                   with_norm ? 1U : 0U, with_sinks ? 1U : 0U, kThreads}));
+                                   with_norm ? 1U : 0U, sinks ? 1U : 0U, kThreads});
+    };
+    KVASIR_TRY(op.kernel_, create_kernel(false));
+    if (with_sinks) {
+        KVASIR_TRY(op.sinks_kernel_, create_kernel(true));
+    }
     return op;
 }
 
@@ -37,10 +42,13 @@ void RopeAppendKv::record(Recorder& recorder, const Slice& qkv, const Slice& tab
     const std::uint32_t n_pairs = n_heads * (heads_.head_dim / 2);
     // A buffer that is not read is bound to something that is there.
     const Slice weights = with_norm_ ? norm.weights->slice() : qkv;
-    const Slice sink_table = with_sinks_ ? sinks.table : table;
-    const Slice sink_q = with_sinks_ ? sinks.q : q;
-    kernel_.record(recorder, {qkv, table, slots, q, kv.open, weights, sink_table, sink_q}, push,
-                   {.x = with_norm_ ? n_heads : (n_pairs + kThreads - 1) / kThreads});
+    const bool has_sinks = sinks.q.buffer != VK_NULL_HANDLE;
+    KVASIR_CHECK(with_sinks_ || !has_sinks, "rope_append_kv: sinks as created");
+    const Slice sink_table = has_sinks ? sinks.table : table;
+    const Slice sink_q = has_sinks ? sinks.q : q;
+    const RopeKernel& kernel = has_sinks ? sinks_kernel_ : kernel_;
+    kernel.record(recorder, {qkv, table, slots, q, kv.open, weights, sink_table, sink_q}, push,
+                  {.x = with_norm_ ? n_heads : (n_pairs + kThreads - 1) / kThreads});
 }
 
 }  // namespace kvasir::gpu

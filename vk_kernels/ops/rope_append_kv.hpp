@@ -33,13 +33,13 @@ struct SinkQueries {
 
 class RopeAppendKv {
 public:
-    /// with_norm: record takes a norm; with_sinks: and what sinks are read with.
+    /// with_norm: record takes a norm; with_sinks: and, where wanted, what sinks are read with.
     static Result<RopeAppendKv> create(Device& device, const HeadShape& heads,
                                        const RopeShape& rope, std::uint32_t open_format,
                                        bool with_norm = false, bool with_sinks = false);
     /// qkv: (n_tokens, (n_heads + 2 n_kv_heads) * head_dim); table: (n_tokens, n_rot / 2, 2) cos
     /// and sin; slots: (n_tokens) uint, open slot * 32 + token in page; q: (n_tokens, n_heads *
-    /// head_dim).
+    /// head_dim). Without sinks.q no queries are written for them.
     void record(Recorder& recorder, const Slice& qkv, const Slice& table, const Slice& slots,
                 const Slice& q, const KvLayer& kv, std::uint32_t n_tokens,
                 const HeadNorm& norm = {}, const SinkQueries& sinks = {}) const;
@@ -47,6 +47,7 @@ public:
 private:
     using RopeKernel = Kernel<shared::RopeAppendKvPush, 8, 6>;
     RopeKernel kernel_;
+    RopeKernel sinks_kernel_;  // with_sinks
     HeadShape heads_;
     RopeShape rope_;
     bool with_norm_ = false;

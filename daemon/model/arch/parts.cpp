@@ -7,16 +7,20 @@ void record_attend(gpu::Recorder& rec, const Batch& batch, const DecoderContext&
     const Activations& a = c.activations;
     const gpu::KvLayer kv = c.kv.layer(layer);
     const LayerSpan& span = shape.spans[layer];
-    c.ops.rope_append_kv.record(rec, a.qkv.slice(), batch.ropes[span.rope], batch.slots,
-                                a.q.slice(), kv, batch.n_tokens, norm,
-                                {batch.sink_ropes[span.rope], a.sink_q.slice()});
+    const bool is_limited = span.reach.n_sinks == 0 || batch.has_sinks;
+    c.ops.rope_append_kv.record(
+        rec, a.qkv.slice(), batch.ropes[span.rope], batch.slots, a.q.slice(), kv, batch.n_tokens,
+        norm,
+        batch.has_sinks ? gpu::SinkQueries{batch.sink_ropes[span.rope], a.sink_q.slice()}
+                        : gpu::SinkQueries{});
     if (batch.n_sealed > 0) {
         // Before attention: later pages' queries of this very step read the sealed page.
         c.ops.seal_page.record(rec, batch.seal_jobs, batch.seal_status, kv, batch.n_sealed,
                                batch.sealed_slabs);
     }
     c.ops.attention.record(rec, a.q.slice(), kv, batch.attention, a.partials.slice(),
-                           a.attn.slice(), span.reach, a.sink_q.slice());
+                           a.attn.slice(), is_limited ? span.reach : gpu::AttentionReach{},
+                           a.sink_q.slice());
 }
 
 LogitRows gather_logit_rows(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c,
