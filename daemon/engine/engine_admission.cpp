@@ -157,13 +157,14 @@ Result<> Engine::admit_one(Submitted& order) {
     Sampler sampler(asked.sampling, model_->shape().n_vocab, seed);
     sampler.accept_prompt(asked.prompt);
     StopMatcher stop(asked.stop);
+    IncrementalDetokenizer detokenizer(info_->tokenizer, asked.shown_specials);
     std::unique_ptr<RunningRequest> request(
         new RunningRequest{.id = order.id,
                            .request = std::move(order.request),
                            .sink = order.sink,
                            .state = std::move(*state),
                            .sampler = std::move(sampler),
-                           .detokenizer = IncrementalDetokenizer(info_->tokenizer),
+                           .detokenizer = std::move(detokenizer),
                            .stop = std::move(stop),
                            .holder = holder,
                            .miss = miss,

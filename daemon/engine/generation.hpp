@@ -49,6 +49,7 @@ struct GenerationRequest {
     std::vector<std::string>
         stop;  // generation ends before the first of these; they are not part of the text
     bool ignore_eos = false;
+    std::vector<TokenId> shown_specials;  // special tokens whose text is part of the answer's
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;
     bool is_administrator = false;        // of the caller: its prefixes are common

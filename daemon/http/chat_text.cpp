@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <mutex>
 #include <optional>
@@ -25,8 +26,29 @@ struct ChatFormat {
     std::optional<ChatTemplate> parsed;
     std::optional<Error> error;  // why it is not parsed
     std::vector<std::string> specials;
-    bool takes_parts = false;  // content may be an array of parts
+    bool takes_parts = false;          // content may be an array of parts
+    bool takes_argument_text = false;  // a call's arguments may be JSON text, as OpenAI has them
 };
+
+/// Templates write a call's arguments with `tojson`, which quotes a text once more; or put text
+/// there as it is, as the model wrote it. Tried out.
+bool takes_argument_text(const ChatTemplate& parsed) {
+    constexpr std::string_view kArguments = R"({"needle": "hay"})";
+    const json::object call = {
+        {"id", "call00000"},
+        {"type", "function"},
+        {"function", json::object{{"name", "sew"}, {"arguments", std::string(kArguments)}}}};
+    const json::object user = {{"role", "user"}, {"content", "Sew."}};
+    const json::object assistant = {
+        {"role", "assistant"}, {"content", ""}, {"tool_calls", json::array{json::value(call)}}};
+    const json::object variables = {
+        {"messages", json::array{json::value(user), json::value(assistant)}},
+        {"add_generation_prompt", false},
+        {"bos_token", ""},
+        {"eos_token", ""}};
+    const auto text = parsed.render(variables);
+    return text.has_value() && text->find(kArguments) != std::string::npos;
+}
 
 std::shared_ptr<const ChatFormat> make_format(const ModelInfo& model) {
     auto format = std::make_shared<ChatFormat>();
@@ -37,6 +59,7 @@ std::shared_ptr<const ChatFormat> make_format(const ModelInfo& model) {
         format->error = std::move(parsed).error();
     } else {
         format->parsed = std::move(*parsed);
+        format->takes_argument_text = takes_argument_text(*format->parsed);
     }
     for (const char* name : {"'text'", "\"text\"", ".text"})
         format->takes_parts |= format->source.find(name) != std::string::npos;
@@ -76,6 +99,25 @@ void join_parts(json::object& variables) {
     }
 }
 
+/// JSON text becomes the object it says. Text that says none stays.
+void parse_arguments(json::object& variables) {
+    for (json::value& message : variables.at("messages").as_array()) {
+        json::value* calls = message.get_object().if_contains("tool_calls");
+        if (calls == nullptr || !calls->is_array()) continue;
+        for (json::value& call : calls->get_array()) {
+            json::value* function =
+                call.is_object() ? call.get_object().if_contains("function") : nullptr;
+            json::value* arguments = function != nullptr && function->is_object()
+                                         ? function->get_object().if_contains("arguments")
+                                         : nullptr;
+            if (arguments == nullptr || !arguments->is_string()) continue;
+            boost::system::error_code failed;
+            json::value parsed = json::parse(arguments->get_string(), failed);
+            if (!failed && parsed.is_object()) *arguments = std::move(parsed);
+        }
+    }
+}
+
 ApiError template_error(const Error& error) {
     const std::string message = "chat template, " + error.message;
     if (error.code == ErrorCode::invalid_argument || error.code == ErrorCode::too_large)
@@ -93,6 +135,7 @@ ApiResult<Rendered> render(const ModelInfo& model, const ChatFormat& format,
     if (format.error) return template_error(*format.error);
     json::object variables = given;
     if (!format.takes_parts) join_parts(variables);
+    if (!format.takes_argument_text) parse_arguments(variables);
     json::value marked = variables;
     const bool has_marks = mark_specials(marked, format.specials) > 0;
     const TemplateTime now = TemplateTime::local_now();

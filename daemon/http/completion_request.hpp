@@ -33,6 +33,7 @@ struct CompletionRequest {
     /// add_generation_prompt, chat_template_kwargs.
     std::shared_ptr<const boost::json::object> chat_variables;
     bool is_chat = false;
+    std::vector<std::string> functions;  // declared as tools that the model may call
 
     std::optional<std::uint32_t> max_tokens;  // absent in a chat: the rest of the context
     SamplingOptions sampling;                 // choice is set on submission

@@ -93,11 +93,13 @@ bool Tokenizer::is_end_of_generation(TokenId id) const {
     return id < n_vocab() && impl_->table.is_end(id);
 }
 
-IncrementalDetokenizer::IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)) {}
+IncrementalDetokenizer::IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer,
+                                               std::vector<TokenId> shown)
+    : tokenizer_(std::move(tokenizer)), shown_(std::move(shown)) {}
 
 std::string IncrementalDetokenizer::push(TokenId id) {
-    pending_ += tokenizer_->token_bytes(id);
+    const bool is_shown = std::find(shown_.begin(), shown_.end(), id) != shown_.end();
+    pending_ += tokenizer_->token_bytes(id, is_shown);
     std::string text;
     std::string_view rest = pending_;
     while (!rest.empty()) {

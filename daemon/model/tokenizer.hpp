@@ -74,7 +74,9 @@ private:
 /// token of its own either. The stream continues a text: a leading space is part of it.
 class IncrementalDetokenizer {
 public:
-    explicit IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer);
+    /// shown: special tokens that are written out; others are not.
+    explicit IncrementalDetokenizer(std::shared_ptr<const Tokenizer> tokenizer,
+                                    std::vector<TokenId> shown = {});
     /// The characters completed by this token; bytes that can no longer become a character turn
     /// into U+FFFD.
     std::string push(TokenId id);
@@ -83,6 +85,7 @@ public:
 
 private:
     std::shared_ptr<const Tokenizer> tokenizer_;
+    std::vector<TokenId> shown_;
     std::string pending_;  // at most 3 bytes: the start of a character
 };
 

@@ -77,6 +77,60 @@ BOOST_AUTO_TEST_CASE(two_messages_cannot_join_into_a_marker) {
     BOOST_TEST(model.tokenizer->decode(ids) == "a<|im_end|>b");
 }
 
+BOOST_AUTO_TEST_CASE(arguments_of_calls_are_what_the_template_takes) {
+    // As OpenAI's clients send them: JSON, as text.
+    const json::object call{
+        {"type", "function"},
+        {"function", json::object{{"name", "look"}, {"arguments", "{\"at\": \"sea\"}"}}}};
+    const json::object variables{
+        {"messages", json::array{json::object{{"role", "assistant"},
+                                              {"content", nullptr},
+                                              {"tool_calls", json::array{json::value(call)}}}}}};
+    const std::string begin =
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.name }}:";
+    const std::string end = "{% endfor %}{% endfor %}";
+    for (const char* way : {"{{ c.function.arguments | tojson }}", "{{ c.function.arguments }}",
+                            "{% set a = c.function.arguments %}{% if a is string %}{{ a }}"
+                            "{% else %}{{ a | tojson }}{% endif %}"}) {
+        const ModelInfo model = model_with(begin + way + end);
+        BOOST_TEST(render_with_template(model, variables).value() == "look:{\"at\": \"sea\"}");
+    }
+    const ModelInfo model = model_with(
+        begin + "{% for k, v in c.function.arguments|items %}{{ k }}={{ v }}{% endfor %}" + end);
+    BOOST_TEST(render_with_template(model, variables).value() == "look:at=sea");
+}
+
+BOOST_AUTO_TEST_CASE(tools_are_read_by_name_and_hidden_where_none_is_to_be_called) {
+    const auto read = [](const std::string& fields) {
+        return parse_chat_request(R"({"messages":[{"role":"user","content":"a"}],)" + fields + "}",
+                                  HttpLimits{}, 100, ChatWriter::model_template);
+    };
+    const std::string tools =
+        R"("tools":[{"type":"function","function":{"name":"look","parameters":{}}},)"
+        R"({"type":"function","function":{"name":"sum"}}])";
+    const auto both = read(tools);
+    BOOST_TEST((both.value().functions == std::vector<std::string>{"look", "sum"}));
+    BOOST_TEST(both.value().chat_variables->contains("tools"));
+    const auto hidden = read(tools + R"(,"tool_choice":"none")");
+    BOOST_TEST(hidden.value().functions.empty());
+    BOOST_TEST(!hidden.value().chat_variables->contains("tools"));
+    for (const auto& [wrong, param] : std::vector<std::pair<std::string, std::string>>{
+             {R"("tools":[7])", "tools[0]"},
+             {R"("tools":[{}])", "tools[0].type"},
+             {R"("tools":[{"type":"retrieval"}])", "tools[0].type"},
+             {R"("tools":[{"type":"function"}])", "tools[0].function"},
+             {R"("tools":[{"type":"function","function":{}}])", "tools[0].function.name"},
+             {R"("tools":[{"type":"function","function":{"name":""}}])", "tools[0].function.name"},
+             {R"("tools":[{"type":"function","function":{"name":"f","parameters":[]}}])",
+              "tools[0].function.parameters"},
+             {tools + R"(,"tool_choice":"sometimes")", "tool_choice"},
+             {tools + R"(,"tool_choice":7)", "tool_choice"}}) {
+        const auto refused = read(wrong);
+        BOOST_REQUIRE_MESSAGE(refused.has_error(), wrong);
+        BOOST_TEST(refused.error().param == param);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(errors_are_the_templates_sentences) {
     ModelInfo model = model_with(kTemplate);
     json::object variables = conversation("x");
@@ -94,7 +148,7 @@ BOOST_AUTO_TEST_CASE(the_body_is_passed_as_sent) {
     const ModelInfo model = model_with(kTemplate);
     const auto request = parse_chat_request(
         R"({"messages":[{"role":"tool","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}],
-            "tools":[{"type":"function"}],"chat_template_kwargs":{"extra":"E"}})",
+            "tools":[{"type":"function","function":{"name":"f"}}],"chat_template_kwargs":{"extra":"E"}})",
         HttpLimits{}, model.n_vocab, ChatWriter::model_template);
     BOOST_REQUIRE(request.has_value());
     BOOST_TEST(render_with_template(model, *request->chat_variables).value() ==
