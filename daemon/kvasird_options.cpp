@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "daemon/http/access.hpp"
+#include "daemon/model/open_model.hpp"
 #include <systemd/sd-daemon.h>
 
 namespace kvasir {
@@ -19,6 +20,7 @@ using std::chrono::milliseconds;
 Result<std::filesystem::path> find_model_file(const std::filesystem::path& path) {
     std::error_code ec;
     if (!std::filesystem::is_directory(path, ec)) return path;
+    if (is_hf_directory(path)) return path;
     std::filesystem::path found;
     for (const auto& entry : std::filesystem::directory_iterator(path, ec)) {
         if (entry.path().extension() != ".gguf") continue;
@@ -31,8 +33,9 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& path)
     }
     if (ec) return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), ec.message())};
     if (found.empty()) {
-        return Error{ErrorCode::not_found,
-                     fmt::format("{}: no .gguf file in this directory", path.string())};
+        return Error{
+            ErrorCode::not_found,
+            fmt::format("{}: no config.json and no .gguf file in this directory", path.string())};
     }
     return found;
 }

@@ -393,18 +393,6 @@ Result<> Parser::check_overlap() const {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-    std::string out = "`";
-    for (const char c : text.substr(0, 96)) out += (c >= ' ' && c <= '~') ? c : '?';
-    return out + (text.size() > 96 ? "...`" : "`");
-}
-
-std::uint64_t TensorInfo::n_elements() const {
-    std::uint64_t n = 1;
-    for (const std::uint64_t extent : shape) n *= extent;  // checked when the directory was read
-    return n;
-}
-
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
     KVASIR_TRY(auto mapped, MappedFile::open(path));
     GgufFile file(path, std::move(mapped));

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <unistd.h>
 
+#include "daemon/model/open_model.hpp"
 #include "quant/mapped_file.hpp"
 
 namespace kvasir {
@@ -16,6 +17,20 @@ namespace {
 void mix(std::uint64_t& hash, std::span<const std::byte> bytes) {
     for (const std::byte byte : bytes)
         hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+}
+
+/// Size, beginning, and samples of the rest.
+void mix_samples(std::uint64_t& hash, std::span<const std::byte> bytes) {
+    constexpr std::size_t kHeaderBytes = 64U << 10U;
+    constexpr std::size_t kSamples = 64;
+    constexpr std::size_t kSampleBytes = 1024;
+    const std::uint64_t size = bytes.size();
+    mix(hash, std::as_bytes(std::span(&size, 1)));
+    mix(hash, bytes.first(std::min(bytes.size(), kHeaderBytes)));
+    for (std::size_t i = 0; i < kSamples; ++i) {
+        const std::size_t at = bytes.size() / kSamples * i;
+        mix(hash, bytes.subspan(at, std::min(kSampleBytes, bytes.size() - at)));
+    }
 }
 
 std::filesystem::path file_of(const std::filesystem::path& dir, std::uint64_t key) {
@@ -28,19 +43,12 @@ constexpr const char* kTooSlow = "too-slow";
 
 Result<std::uint64_t> kv_tests_key(const std::filesystem::path& model,
                                    const std::string& device_fingerprint) {
-    KVASIR_TRY(const MappedFile file, MappedFile::open(model));
-    const auto bytes = file.bytes();
-    constexpr std::size_t kHeaderBytes = 64U << 10U;
-    constexpr std::size_t kSamples = 64;
-    constexpr std::size_t kSampleBytes = 1024;
+    KVASIR_TRY(const auto files, find_model_files(model));
     std::uint64_t hash = 0xcbf29ce484222325ULL;
     mix(hash, std::as_bytes(std::span(device_fingerprint)));
-    const std::uint64_t size = bytes.size();
-    mix(hash, std::as_bytes(std::span(&size, 1)));
-    mix(hash, bytes.first(std::min(bytes.size(), kHeaderBytes)));
-    for (std::size_t i = 0; i < kSamples; ++i) {
-        const std::size_t at = bytes.size() / kSamples * i;
-        mix(hash, bytes.subspan(at, std::min(kSampleBytes, bytes.size() - at)));
+    for (const std::filesystem::path& path : files) {
+        KVASIR_TRY(const MappedFile file, MappedFile::open(path));
+        mix_samples(hash, file.bytes());
     }
     return hash;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <xxhash.h>
 
+#include "daemon/model/open_model.hpp"
 #include "quant/mapped_file.hpp"
 
 namespace kvasir {
@@ -36,13 +37,16 @@ std::string processor_features() {
 
 }  // namespace
 
-Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesystem::path& file) {
-    KVASIR_TRY(const MappedFile mapped, MappedFile::open(file));
+Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesystem::path& path) {
+    KVASIR_TRY(const auto files, find_model_files(path));
     const State state(XXH3_createState(), XXH3_freeState);
     if (!state) return Error{ErrorCode::exhausted, "no memory for a hash"};
     XXH3_128bits_reset(state.get());
-    mix(state, mapped.bytes().size());
-    mix(state, mapped.bytes());
+    for (const std::filesystem::path& file : files) {
+        KVASIR_TRY(const MappedFile mapped, MappedFile::open(file));
+        mix(state, mapped.bytes().size());
+        mix(state, mapped.bytes());
+    }
     const gpu::KvShape& kv = model.kv().shape();
     for (const gpu::KvFormats& formats : kv.layers) {
         mix(state, formats.keys);

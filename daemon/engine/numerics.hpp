@@ -9,9 +9,9 @@
 
 namespace kvasir {
 
-/// The whole model file, KV formats by layer, context, every kernel's code and constants, device,
-/// driver, and the processor's features where the device is one. Reads the file once: seconds for a
-/// large one. REQUIRES: the model's kernels are compiled. Errors: io.
-Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesystem::path& file);
+/// The model's files as a whole, KV formats by layer, context, every kernel's code and constants,
+/// device, driver, and the processor's features where the device is one. Reads them once: seconds
+/// for a large one. REQUIRES: the model's kernels are compiled. Errors: io.
+Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesystem::path& path);
 
 }  // namespace kvasir

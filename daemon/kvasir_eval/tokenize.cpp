@@ -4,14 +4,14 @@
 #include <fmt/ranges.h>
 
 #include "daemon/kvasir_eval/session.hpp"
-#include "quant/gguf.hpp"
+#include "daemon/model/open_model.hpp"
 
 namespace kvasir::eval {
 
 Result<> run_tokenize(const Arguments& arguments) {
     options::options_description known("options");
     known.add_options()("model", options::value<std::string>()->required(),
-                        "model file; weights are not needed")(
+                        "model file or directory; weights are not needed")(
         "texts", options::value<std::string>()->required(), "JSON array of strings")(
         "special", options::bool_switch(), "parse special tokens in the texts");
     KVASIR_TRY(const auto given, parse(known, arguments));
@@ -21,8 +21,7 @@ Result<> run_tokenize(const Arguments& arguments) {
     const boost::json::value texts = boost::json::parse(json, failed);
     if (failed || !texts.is_array())
         return Error{ErrorCode::corrupt, fmt::format("{}: expected a JSON array of strings", path)};
-    KVASIR_TRY(const GgufFile file, GgufFile::open(given["model"].as<std::string>()));
-    KVASIR_TRY(const auto tokenizer, Tokenizer::create(file));
+    KVASIR_TRY(const auto tokenizer, open_tokenizer(given["model"].as<std::string>()));
     const auto special =
         given["special"].as<bool>() ? Tokenizer::Special::parse : Tokenizer::Special::ignore;
     std::string out = "[";

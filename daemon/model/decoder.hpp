@@ -119,7 +119,7 @@ public:
 struct Architecture {
     std::string_view name;  // general.architecture
     /// context: the longest sequence asked for; 0: the file's.
-    Result<ModelShape> (*read_shape)(const GgufFile& file, std::string_view architecture,
+    Result<ModelShape> (*read_shape)(const ModelSource& source, std::string_view architecture,
                                      std::uint32_t context);
     Result<std::unique_ptr<Decoder>> (*load)(TensorLoader& loader, const ModelShape& shape,
                                              Ops& ops);

@@ -8,8 +8,8 @@
 #include <spdlog/spdlog.h>
 
 #include "config/base/check.hpp"
+#include "daemon/model/open_model.hpp"
 #include "daemon/model/utf8.hpp"
-#include "quant/gguf.hpp"
 
 namespace kvasir {
 namespace {
@@ -53,7 +53,11 @@ bool is_fit_name(std::string_view name) {
 /// Names come out of the file: the one given there, the file's own, or a plain one.
 std::string choose_name(std::optional<std::string_view> given, const std::filesystem::path& path) {
     if (given && is_fit_name(*given)) return std::string(*given);
-    const std::string stem = path.stem().string();
+    std::error_code failed;
+    const bool is_directory = std::filesystem::is_directory(path, failed);
+    const std::string stem = is_directory
+                                 ? std::filesystem::canonical(path, failed).filename().string()
+                                 : path.stem().string();
     return is_fit_name(stem) ? stem : "model";
 }
 
@@ -248,26 +252,26 @@ Result<> Model::choose_lengths(const ModelOptions& options) {
 }
 
 /// REQUIRES: tokenizer_.
-Result<> Model::read_chat(const GgufFile& file) {
-    KVASIR_TRY(const auto source, file.find_string("tokenizer.chat_template"));
-    chat_template_ = source.value_or("");
+Result<> Model::read_chat(const ModelSource& source) {
+    KVASIR_TRY(const auto jinja, source.find_string("tokenizer.chat_template"));
+    chat_template_ = jinja.value_or("");
     if (const auto bos = tokenizer_->bos()) bos_text_ = tokenizer_->token_bytes(*bos, true);
-    KVASIR_TRY(const auto eos, file.find_u32("tokenizer.ggml.eos_token_id"));
+    KVASIR_TRY(const auto eos, source.find_u32("tokenizer.ggml.eos_token_id"));
     if (eos && *eos < tokenizer_->n_vocab())
         eos_text_ = tokenizer_->token_bytes(static_cast<TokenId>(*eos), true);
     return {};
 }
 
-Result<> Model::load_weights(const GgufFile& file, const Architecture& architecture,
+Result<> Model::load_weights(const ModelSource& source, const Architecture& architecture,
                              const Progress& progress) {
     KVASIR_TRY(gpu::Uploader uploader, gpu::Uploader::create(*device_, *recorder_));
-    TensorLoader loader(file, uploader, [&](double fraction) {
+    TensorLoader loader(source, uploader, [&](double fraction) {
         if (progress) progress(0.9 * fraction, "weights");
     });
     const std::uint64_t before = device_->allocated_bytes();
     KVASIR_TRY(decoder_, architecture.load(loader, shape_, *ops_));
     weight_bytes_ = device_->allocated_bytes() - before;
-    for (const TensorInfo& tensor : file.tensors()) n_parameters_ += tensor.n_elements();
+    for (const TensorInfo& tensor : source.tensors()) n_parameters_ += tensor.n_elements();
     return {};
 }
 
@@ -295,22 +299,23 @@ Result<> Model::warm_up(const Progress& progress) {
 
 Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Progress& progress) {
     std::unique_ptr<Model> model(new Model());
-    KVASIR_TRY(const GgufFile file, GgufFile::open(options.path));
-    KVASIR_TRY(const std::string_view architecture_name, file.get_string("general.architecture"));
+    KVASIR_TRY(const OpenedModel opened, open_model(options.path));
+    const ModelSource& source = *opened.source;
+    KVASIR_TRY(const std::string_view architecture_name, source.get_string("general.architecture"));
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
-    KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name, options.context));
+    KVASIR_TRY(model->shape_, architecture->read_shape(source, architecture_name, options.context));
     KVASIR_TRY_VOID(model->choose_lengths(options));
-    KVASIR_TRY(const auto name, file.find_string("general.name"));
+    KVASIR_TRY(const auto name, source.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
-    if (file.find("tokenizer.ggml.tokens") != nullptr) {
-        KVASIR_TRY(model->tokenizer_, Tokenizer::create(file));
+    if (opened.tokenizer) {
+        model->tokenizer_ = opened.tokenizer;
         if (model->tokenizer_->n_vocab() > model->shape_.n_vocab) {
             return Error{ErrorCode::corrupt,
-                         fmt::format("{}: the tokenizer has {} tokens, token_embd.weight {} rows",
+                         fmt::format("{}: the tokenizer has {} tokens, {} {} rows",
                                      options.path.string(), model->tokenizer_->n_vocab(),
-                                     model->shape_.n_vocab)};
+                                     source.label("token_embd.weight"), model->shape_.n_vocab)};
         }
-        KVASIR_TRY_VOID(model->read_chat(file));
+        KVASIR_TRY_VOID(model->read_chat(source));
     }
     KVASIR_TRY(model->device_, gpu::Device::create(options.device));
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
@@ -327,7 +332,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
     KVASIR_TRY(model->activations_,
                Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
-    KVASIR_TRY_VOID(model->load_weights(file, *architecture, progress));
+    KVASIR_TRY_VOID(model->load_weights(source, *architecture, progress));
     KVASIR_TRY_VOID(model->warm_up(progress));
     if (progress) progress(1.0, "ready");
     return model;

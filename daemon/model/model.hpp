@@ -1,5 +1,5 @@
-// Model: a model file made ready on a device: weights, compiled ops, KV pages, tokenizer; runs one
-// step at a time.
+// Model: a model file or directory made ready on a device: weights, compiled ops, KV pages,
+// tokenizer; runs one step at a time.
 #pragma once
 
 #include <filesystem>
@@ -114,8 +114,8 @@ private:
     Result<> create_kv(const ModelOptions& options, std::uint32_t step_tokens);
     Result<> prepare_kv_ops();
     Result<> choose_lengths(const ModelOptions& options);
-    Result<> read_chat(const GgufFile& file);
-    Result<> load_weights(const GgufFile& file, const Architecture& architecture,
+    Result<> read_chat(const ModelSource& source);
+    Result<> load_weights(const ModelSource& source, const Architecture& architecture,
                           const Progress& progress);
     Result<> warm_up(const Progress& progress);
 

@@ -11,7 +11,7 @@ std::span<const Architecture> all_architectures() {
         llama_architecture(),      qwen2_architecture(),   qwen3_architecture(),
         qwen3moe_architecture(),   phi3_architecture(),    gpt2_architecture(),
         starcoder2_architecture(), gptneox_architecture(), gemma_architecture(),
-        gemma2_architecture(),     gemma3_architecture(),
+        gemma2_architecture(),     gemma3_architecture(),  gptneo_architecture(),
     };
     return kArchitectures;
 }

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <numbers>
 
-#include "quant/gguf.hpp"
+#include "quant/model_source.hpp"
 
 namespace kvasir {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 /// One file's scaling keys, each checked.
 class RopeReader {
 public:
-    RopeReader(const GgufFile& file, std::string_view architecture)
-        : file_(file), architecture_(architecture) {}
+    RopeReader(const ModelSource& source, std::string_view architecture)
+        : source_(source), architecture_(architecture) {}
 
     std::string key(std::string_view name) const {
         return fmt::format("{}.rope.{}", architecture_, name);
@@ -22,14 +22,14 @@ public:
 
     /// Tokens the model was first trained with.
     Result<std::uint32_t> original_context() const {
-        KVASIR_TRY(const auto found, file_.find_u32(key("scaling.original_context_length")));
+        KVASIR_TRY(const auto found, source_.find_u32(key("scaling.original_context_length")));
         if (found) return *found;
-        return file_.get_u32(fmt::format("{}.context_length", architecture_));
+        return source_.get_u32(fmt::format("{}.context_length", architecture_));
     }
 
     /// Errors: corrupt (zero, negative, no number).
     Result<double> positive(std::string_view name, double otherwise) const {
-        KVASIR_TRY(const auto found, file_.find_f32(key(name)));
+        KVASIR_TRY(const auto found, source_.find_f32(key(name)));
         const double value = found ? *found : otherwise;
         if (!(value > 0) || !std::isfinite(value)) {
             return Error{ErrorCode::corrupt,
@@ -40,7 +40,7 @@ public:
 
     /// A tensor of one factor a pair of channels, all 1 where absent. Errors: corrupt.
     Result<std::vector<double>> factors(std::string_view name, std::uint32_t n_pairs) const {
-        const TensorInfo* tensor = file_.find_tensor(name);
+        const TensorInfo* tensor = source_.find_tensor(name);
         if (tensor == nullptr) return std::vector<double>(n_pairs, 1.0);
         if (tensor->format == nullptr || tensor->format->block_elements != 1)
             return Error{ErrorCode::corrupt,
@@ -49,11 +49,13 @@ public:
             return Error{ErrorCode::corrupt, fmt::format("{}: {} elements, expected {}", name,
                                                          tensor->n_elements(), n_pairs)};
         }
+        std::vector<std::byte> scratch;
+        const auto bytes = tensor->row(0, scratch);
         std::vector<double> all;
         for (std::uint32_t i = 0; i < n_pairs; ++i) {
             float value = 0;
             tensor->format->decode_block(
-                tensor->data.subspan(i * tensor->format->block_bytes, tensor->format->block_bytes),
+                bytes.subspan(i * tensor->format->block_bytes, tensor->format->block_bytes),
                 std::span(&value, 1));
             if (!(value > 0) || !std::isfinite(value)) {
                 return Error{ErrorCode::corrupt,
@@ -65,7 +67,7 @@ public:
     }
 
 private:
-    const GgufFile& file_;
+    const ModelSource& source_;
     std::string_view architecture_;
 };
 
@@ -134,12 +136,12 @@ Rope plain_rope(const gpu::RopeShape& shape, double base) {
     return rope;
 }
 
-Result<Rope> read_rope(const GgufFile& file, std::string_view architecture,
+Result<Rope> read_rope(const ModelSource& source, std::string_view architecture,
                        const RopeRules& rules) {
-    const RopeReader reader(file, architecture);
-    KVASIR_TRY(const auto n_rot, file.find_u32(reader.key("dimension_count")));
+    const RopeReader reader(source, architecture);
+    KVASIR_TRY(const auto n_rot, source.find_u32(reader.key("dimension_count")));
     KVASIR_TRY(const double base, reader.positive("freq_base", 10000.0));
-    KVASIR_TRY(const auto scaling, file.find_string(reader.key("scaling.type")));
+    KVASIR_TRY(const auto scaling, source.find_string(reader.key("scaling.type")));
     const gpu::RopeShape shape{.n_rot = n_rot.value_or(rules.head_dim),
                                .interleaved = rules.interleaved};
     if (shape.n_rot == 0 || shape.n_rot > rules.head_dim || shape.n_rot % 2 != 0) {
@@ -150,7 +152,7 @@ Result<Rope> read_rope(const GgufFile& file, std::string_view architecture,
     Rope rope = plain_rope(shape, base);
     KVASIR_TRY(const auto factors, reader.factors("rope_freqs.weight", shape.n_rot / 2));
     for (std::size_t i = 0; i < factors.size(); ++i) rope.frequencies[i] /= factors[i];
-    const bool has_long = file.find_tensor("rope_factors_long.weight") != nullptr;
+    const bool has_long = source.find_tensor("rope_factors_long.weight") != nullptr;
     if (scaling == "longrope" || (!scaling && has_long)) {
         KVASIR_TRY_VOID(scale_longrope(reader, rope, rules.context));
     } else if (scaling == "yarn") {

@@ -15,7 +15,7 @@
 
 namespace kvasir {
 
-class GgufFile;
+class ModelSource;
 
 struct Rope {
     gpu::RopeShape shape;
@@ -38,7 +38,8 @@ struct RopeRules {
 /// one factor; "yarn" by that factor where a channel turns seldom; "longrope" by its own factors.
 /// factor_i: rope_freqs.weight, or 1. Errors: unsupported (a scaling rule this build does not
 /// know), corrupt.
-Result<Rope> read_rope(const GgufFile& file, std::string_view architecture, const RopeRules& rules);
+Result<Rope> read_rope(const ModelSource& source, std::string_view architecture,
+                       const RopeRules& rules);
 
 /// The plain rotation of another base, e.g. that of layers with a sliding window.
 Rope plain_rope(const gpu::RopeShape& shape, double base);

@@ -8,10 +8,6 @@
 namespace kvasir {
 namespace {
 
-std::size_t row_bytes(const FormatInfo& format, std::uint32_t n_cols) {
-    return std::size_t{n_cols} / format.block_elements * format.block_bytes;
-}
-
 /// REQUIRES: whole blocks, as many values as they hold.
 void decode(const FormatInfo& format, std::span<const std::byte> bytes, std::span<float> values) {
     for (std::size_t i = 0; i < values.size(); i += format.block_elements) {
@@ -28,33 +24,36 @@ Error with_name(std::string_view name, Error error) {
 
 }  // namespace
 
-TensorLoader::TensorLoader(const GgufFile& file, gpu::Uploader& uploader,
+TensorLoader::TensorLoader(const ModelSource& source, gpu::Uploader& uploader,
                            std::function<void(double)> progress)
-    : file_(file), uploader_(uploader), progress_(std::move(progress)) {
-    for (const TensorInfo& tensor : file.tensors()) bytes_total_ += tensor.data.size();
+    : source_(source), uploader_(uploader), progress_(std::move(progress)) {
+    for (const TensorInfo& tensor : source.tensors()) {
+        if (tensor.format != nullptr) bytes_total_ += tensor.n_bytes();
+    }
 }
 
 Result<const TensorInfo*> TensorLoader::find(std::string_view name,
                                              std::span<const std::uint64_t> shape) const {
-    const TensorInfo* tensor = file_.find_tensor(name);
+    const TensorInfo* tensor = source_.find_tensor(name);
     if (tensor == nullptr)
-        return Error{ErrorCode::corrupt,
-                     fmt::format("{}: {}: tensor missing", file_.path().string(), name)};
+        return Error{ErrorCode::corrupt, fmt::format("{}: {}: tensor missing",
+                                                     source_.path().string(), source_.label(name))};
     if (!std::ranges::equal(tensor->shape, shape)) {
         return Error{ErrorCode::corrupt,
-                     fmt::format("{}: {}: shape ({}), expected ({})", file_.path().string(), name,
-                                 fmt::join(tensor->shape, ", "), fmt::join(shape, ", "))};
+                     fmt::format("{}: {}: shape ({}), expected ({})", source_.path().string(),
+                                 source_.label(name), fmt::join(tensor->shape, ", "),
+                                 fmt::join(shape, ", "))};
     }
     if (tensor->format == nullptr) {
         return Error{ErrorCode::unsupported,
-                     fmt::format("{}: {}: tensor type {} is not supported", file_.path().string(),
-                                 name, tensor->type)};
+                     fmt::format("{}: {}: tensor type {} is not supported", source_.path().string(),
+                                 source_.label(name), tensor->type)};
     }
     return tensor;
 }
 
 void TensorLoader::loaded(const TensorInfo& tensor) {
-    bytes_loaded_ += tensor.data.size();
+    bytes_loaded_ += tensor.n_bytes();
     if (progress_ && bytes_total_ > 0)
         progress_(static_cast<double>(bytes_loaded_) / static_cast<double>(bytes_total_));
 }
@@ -86,14 +85,13 @@ Result<std::vector<const TensorInfo*>> TensorLoader::find_all(const std::vector<
 Result<gpu::Matrix> TensorLoader::upload_run(std::span<const Rows> parts,
                                              std::span<const TensorInfo* const> tensors,
                                              std::uint32_t n_cols) {
-    const std::size_t bytes = row_bytes(*tensors.front()->format, n_cols);
     std::uint32_t n_rows = 0;
     for (const Rows& part : parts) n_rows += part.n_rows;
     auto matrix =
         uploader_.upload_matrix(*tensors.front()->format, n_rows, n_cols, [&](std::uint32_t row) {
             std::size_t i = 0;
             for (; row >= parts[i].n_rows; ++i) row -= parts[i].n_rows;
-            return tensors[i]->data.subspan(row * bytes, bytes);
+            return tensors[i]->row(row, scratch_);
         });
     if (matrix.has_error()) return with_name(parts.front().name, matrix.error());
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
@@ -129,9 +127,9 @@ Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const Ha
                                                  std::uint32_t ffn_dim, std::uint32_t n_cols) {
     constexpr std::uint32_t kTile = shared::kRowTile;
     constexpr std::uint32_t kGates = kTile / 2;
-    const bool is_one_format = gate.format == up.format;
+    const bool is_one_format = gate.tensor->format == up.tensor->format;
     const FormatInfo& format =
-        is_one_format ? *gate.format : *find_format(FormatId{shared::kFormatF32});
+        is_one_format ? *gate.tensor->format : *find_format(FormatId{shared::kFormatF32});
     const std::uint32_t n_rows = (ffn_dim + kGates - 1) / kGates * kTile;
     std::vector<float> decoded(is_one_format ? 0 : n_cols);
     const auto row_of = [&](std::uint32_t row) {
@@ -140,11 +138,10 @@ Result<gpu::Matrix> TensorLoader::upload_gate_up(std::string_view name, const Ha
         const std::uint32_t index = row / kTile * kGates + row % kGates;
         if (index >= ffn_dim) return std::span<const std::byte>();
         const Half& half = row % kTile >= kGates ? up : gate;
-        const std::size_t bytes = row_bytes(*half.format, n_cols);
         const auto found =
-            half.data.subspan((std::size_t{expert} * ffn_dim + index) * bytes, bytes);
+            half.tensor->row(half.first_row + std::uint64_t{expert} * ffn_dim + index, scratch_);
         if (is_one_format) return found;
-        decode(*half.format, found, decoded);
+        decode(*half.tensor->format, found, decoded);
         return std::as_bytes(std::span<const float>(decoded));
     };
     auto matrix = uploader_.upload_matrix(format, n_experts * n_rows, n_cols, row_of,
@@ -159,8 +156,7 @@ Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_vie
     KVASIR_TRY(const auto tensors,
                find_all({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols));
     KVASIR_TRY(gpu::Matrix matrix,
-               upload_gate_up(gate, {tensors[0]->format, tensors[0]->data},
-                              {tensors[1]->format, tensors[1]->data}, 1, ffn_dim, n_cols));
+               upload_gate_up(gate, {tensors[0]}, {tensors[1]}, 1, ffn_dim, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
@@ -168,10 +164,8 @@ Result<gpu::Matrix> TensorLoader::gate_up(std::string_view gate, std::string_vie
 Result<gpu::Matrix> TensorLoader::fused_gate_up(std::string_view name, std::uint32_t ffn_dim,
                                                 std::uint32_t n_cols) {
     KVASIR_TRY(const auto tensors, find_all({{std::string(name), 2 * ffn_dim}}, n_cols));
-    const auto all = tensors[0]->data;
     KVASIR_TRY(gpu::Matrix matrix,
-               upload_gate_up(name, {tensors[0]->format, all.first(all.size() / 2)},
-                              {tensors[0]->format, all.last(all.size() / 2)}, 1, ffn_dim, n_cols));
+               upload_gate_up(name, {tensors[0]}, {tensors[0], ffn_dim}, 1, ffn_dim, n_cols));
     loaded(*tensors[0]);
     return matrix;
 }
@@ -183,8 +177,7 @@ Result<gpu::Matrix> TensorLoader::expert_gate_up(std::string_view gate, std::str
         const auto tensors,
         find_all({{std::string(gate), ffn_dim}, {std::string(up), ffn_dim}}, n_cols, n_experts));
     KVASIR_TRY(gpu::Matrix matrix,
-               upload_gate_up(gate, {tensors[0]->format, tensors[0]->data},
-                              {tensors[1]->format, tensors[1]->data}, n_experts, ffn_dim, n_cols));
+               upload_gate_up(gate, {tensors[0]}, {tensors[1]}, n_experts, ffn_dim, n_cols));
     for (const TensorInfo* tensor : tensors) loaded(*tensor);
     return matrix;
 }
@@ -193,13 +186,11 @@ Result<gpu::Matrix> TensorLoader::expert_matrices(std::string_view name, std::ui
                                                   std::uint32_t n_rows, std::uint32_t n_cols) {
     KVASIR_TRY(const auto tensors, find_all({{std::string(name), n_rows}}, n_cols, n_experts));
     const TensorInfo& tensor = *tensors[0];
-    const std::size_t bytes = row_bytes(*tensor.format, n_cols);
     const std::uint32_t stride =
         (n_rows + shared::kRowTile - 1) / shared::kRowTile * shared::kRowTile;
     const auto row_of = [&](std::uint32_t row) {
-        const std::size_t at = std::size_t{row / stride} * n_rows + row % stride;
-        return row % stride < n_rows ? tensor.data.subspan(at * bytes, bytes)
-                                     : std::span<const std::byte>();
+        const std::uint64_t at = std::uint64_t{row / stride} * n_rows + row % stride;
+        return row % stride < n_rows ? tensor.row(at, scratch_) : std::span<const std::byte>();
     };
     auto matrix =
         uploader_.upload_matrix(*tensor.format, n_experts * stride, n_cols, row_of, stride);
@@ -212,7 +203,7 @@ Result<gpu::Matrix> TensorLoader::expert_matrices(std::string_view name, std::ui
 Result<std::vector<float>> TensorLoader::host_vector(std::string_view name, std::uint32_t n) {
     KVASIR_TRY(const TensorInfo* tensor, find(name, std::array<std::uint64_t, 1>{n}));
     std::vector<float> values(n);
-    decode(*tensor->format, tensor->data, values);
+    decode(*tensor->format, tensor->row(0, scratch_), values);
     loaded(*tensor);
     return values;
 }

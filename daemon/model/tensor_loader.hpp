@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "config/base/error.hpp"
-#include "quant/gguf.hpp"
+#include "quant/model_source.hpp"
 #include "vk_kernels/tensor.hpp"
 
 namespace kvasir {
@@ -18,10 +18,10 @@ namespace kvasir {
 class TensorLoader {
 public:
     /// progress: fraction of the file's tensor bytes loaded so far.
-    TensorLoader(const GgufFile& file, gpu::Uploader& uploader,
+    TensorLoader(const ModelSource& source, gpu::Uploader& uploader,
                  std::function<void(double)> progress);
 
-    bool has(std::string_view name) const { return file_.find_tensor(name) != nullptr; }
+    bool has(std::string_view name) const { return source_.find_tensor(name) != nullptr; }
     Result<gpu::Matrix> matrix(std::string_view name, std::uint32_t n_rows, std::uint32_t n_cols);
     /// Matrices of one width below each other, e.g. queries, keys, values.
     struct Rows {
@@ -60,19 +60,20 @@ private:
                                    std::span<const TensorInfo* const> tensors,
                                    std::uint32_t n_cols);
     struct Half {
-        const FormatInfo* format;
-        std::span<const std::byte> data;
+        const TensorInfo* tensor;
+        std::uint64_t first_row = 0;
     };
     Result<gpu::Matrix> upload_gate_up(std::string_view name, const Half& gate, const Half& up,
                                        std::uint32_t n_experts, std::uint32_t ffn_dim,
                                        std::uint32_t n_cols);
     void loaded(const TensorInfo& tensor);
 
-    const GgufFile& file_;
+    const ModelSource& source_;
     gpu::Uploader& uploader_;
     std::function<void(double)> progress_;
     std::uint64_t bytes_total_ = 0;
     std::uint64_t bytes_loaded_ = 0;
+    std::vector<std::byte> scratch_;  // a row
 };
 
 }  // namespace kvasir

@@ -23,6 +23,12 @@ struct TokenizerConfig {
     std::optional<TokenId> bos;
     std::vector<TokenId> ends;  // eos_token_id: one or several
     std::optional<bool> add_bos;
+    // The same as texts, which win: bos_token, eos_token.
+    std::optional<std::string> bos_text;
+    std::optional<std::string> end_text;
+    bool has_no_bos = false;  // bos_token: null
+    /// Rows of the embedding: added tokens beyond them, which no model can read, are left out.
+    std::optional<std::uint32_t> n_rows;
 };
 
 /// Immutable after create: const members may be called from any thread.

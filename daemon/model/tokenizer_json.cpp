@@ -36,6 +36,7 @@ public:
         KVASIR_TRY(const JsonFields model, JsonFields::create(*value, "model"));
         KVASIR_TRY_VOID(check_model(model));
         KVASIR_TRY(vocabulary_, read_json_vocabulary(file_, model));
+        leave_out_rowless();
         KVASIR_TRY_VOID(make_table());
         KVASIR_TRY_VOID(make_encoder(model));
         return read_ends();
@@ -43,12 +44,14 @@ public:
 
 private:
     Result<> check_model(const JsonFields& model);
+    void leave_out_rowless();
     Result<> make_table();
     Result<MergeList> read_merges(const JsonFields& model) const;
     Result<> make_encoder(const JsonFields& model);
     Result<> make_character_encoder(BpeMerges merges);
     Result<> read_ends();
     Result<TokenId> checked(TokenId id, const char* what) const;
+    Result<TokenId> named(const std::string& text, const char* what) const;
 
     const JsonFields& file_;
     const TokenizerConfig& config_;
@@ -81,6 +84,17 @@ Result<> Tokenizer::JsonLoader::check_model(const JsonFields& model) {
     KVASIR_TRY(ignore_merges_, model.get_bool("ignore_merges", false));
     KVASIR_TRY(fuse_unknown_, model.get_bool("fuse_unk", false));
     return {};
+}
+
+void Tokenizer::JsonLoader::leave_out_rowless() {
+    std::vector<JsonToken>& tokens = vocabulary_.tokens;
+    if (!config_.n_rows || tokens.size() <= *config_.n_rows) return;
+    const auto is_plain = [&](const JsonToken& token) {
+        return token.is_given && vocabulary_.vocab.contains(token.text);
+    };
+    // A plain token without a row is a mistake, which whoever knows the model reports.
+    if (std::none_of(tokens.begin() + *config_.n_rows, tokens.end(), is_plain))
+        tokens.resize(*config_.n_rows);
 }
 
 Result<> Tokenizer::JsonLoader::make_table() {
@@ -189,12 +203,28 @@ Result<TokenId> Tokenizer::JsonLoader::checked(TokenId id, const char* what) con
                                          ", expected below " + std::to_string(impl_.table.size())};
 }
 
+Result<TokenId> Tokenizer::JsonLoader::named(const std::string& text, const char* what) const {
+    const auto word = words_.find(text);
+    if (const auto id = impl_.specials.find(text)) return *id;
+    if (word != words_.end()) return word->second;
+    return Error{ErrorCode::corrupt,
+                 std::string(what) + ": " + printable(text) + ", expected a token"};
+}
+
 Result<> Tokenizer::JsonLoader::read_ends() {
     for (const TokenId id : config_.ends) {
         KVASIR_TRY(const TokenId end, checked(id, "eos_token_id"));
         impl_.table.set_end(end);
     }
-    if (config_.bos) {
+    if (config_.end_text) {
+        KVASIR_TRY(const TokenId end, named(*config_.end_text, "eos_token"));
+        impl_.table.set_end(end);
+    }
+    if (config_.bos_text) {
+        KVASIR_TRY(impl_.bos, named(*config_.bos_text, "bos_token"));
+    } else if (config_.has_no_bos) {
+        impl_.bos = std::nullopt;
+    } else if (config_.bos) {
         KVASIR_TRY(impl_.bos, checked(*config_.bos, "bos_token_id"));
     } else if (pipeline_.first_token) {
         impl_.bos = impl_.specials.find(*pipeline_.first_token);

@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "daemon/model/read_metadata.hpp"
+#include "quant/gguf.hpp"
 #include "tests/support/corrupt.hpp"
 #include "tests/support/model_run.hpp"
 #include "tests/support/tiny_model.hpp"

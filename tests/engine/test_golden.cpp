@@ -20,7 +20,7 @@ const std::vector<std::string> kModels = {
     "arch/gemma3",  "quant/F16",        "quant/BF16",        "quant/Q8_0",      "quant/Q4_0",
     "quant/Q4_1",   "quant/Q5_0",       "quant/Q5_1",        "quant/Q2_K",      "quant/Q3_K",
     "quant/Q4_K",   "quant/Q5_K",       "quant/Q6_K",        "quant/IQ4_NL",    "quant/IQ4_XS",
-    "quant/MXFP4"};
+    "quant/MXFP4",  "hf/gpt-neo"};
 constexpr std::array kPlans = {Plan{.chunk = 1}, Plan{.chunk = 7}, Plan{.chunk = 32},
                                Plan{.chunk = 64}, Plan{.chunk = 64, .decode_from = 40}};
 

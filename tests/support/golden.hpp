@@ -49,18 +49,20 @@ inline std::vector<std::uint32_t> json_numbers(std::string_view text, const std:
     }
 }
 
-/// name: "arch/llama", under tests/data/golden.
+/// name: "arch/llama", a file, or "hf/gpt-neo", a directory, under tests/data/golden.
 inline Golden read_golden(const std::string& name) {
     const std::string base = std::string(KVASIR_TEST_DATA) + "/golden/" + name;
-    const auto json = read_file(base + ".golden.json");
+    const bool is_directory = std::filesystem::is_directory(base);
+    const std::string beside = base + (is_directory ? "/golden" : ".golden");
+    const auto json = read_file(beside + ".json");
     const std::string_view text(reinterpret_cast<const char*>(json.data()), json.size());
     Golden golden;
-    golden.model = base + ".gguf";
+    golden.model = is_directory ? base : base + ".gguf";
     golden.tokens = json_numbers(text, "tokens");
     golden.positions = json_numbers(text, "positions");
     golden.greedy = json_numbers(text, "greedy");
     golden.n_vocab = json_numbers(text, "vocab").front();
-    const auto bytes = read_file(base + ".golden.f32");
+    const auto bytes = read_file(beside + ".f32");
     KVASIR_CHECK(bytes.size() == golden.positions.size() * golden.n_vocab * sizeof(float),
                  "one row a position");
     golden.logits.resize(bytes.size() / sizeof(float));

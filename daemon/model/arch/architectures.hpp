@@ -12,6 +12,7 @@ Architecture qwen3moe_architecture();    // llama.cpp: that, with experts
 Architecture phi3_architecture();        // llama.cpp: q, k, v in one tensor, and gate and up
 Architecture gpt2_architecture();        // gpt2.cpp
 Architecture starcoder2_architecture();  // gpt2.cpp: rotated positions instead of learned ones
+Architecture gptneo_architecture();      // gptneo.cpp: gpt2.cpp's order, windows on some layers
 Architecture gptneox_architecture();     // gptneox.cpp; gpt2.cpp where its halves are not parallel
 Architecture gemma_architecture();       // gemma.cpp
 Architecture gemma2_architecture();      // gemma.cpp: norms behind each half, soft caps, windows

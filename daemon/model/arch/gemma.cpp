@@ -190,31 +190,37 @@ Result<std::unique_ptr<Decoder>> load_gemma(TensorLoader& loader, const ModelSha
 
 // ---- metadata ----
 
-Result<ModelShape> read_gemma_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_gemma_shape(const ModelSource& source, std::string_view architecture,
                                     std::uint32_t context) {
-    KVASIR_TRY(ModelShape s, read_common_shape(file, architecture, {.context = context}));
+    KVASIR_TRY(ModelShape s, read_common_shape(source, architecture, {.context = context}));
     s.embedding_scale = std::sqrt(static_cast<float>(s.dim));
     s.ffn_epilogue = shared::kEpilogueGeluMul;
     return s;
 }
 
-/// Every period-th layer sees all tokens, the others a window.
-void alternate_windows(ModelShape& s, std::uint32_t period) {
-    for (std::uint32_t i = 0; i < s.n_layers; ++i) {
-        if ((i + 1) % period == 0) s.spans[i].reach = {};
-    }
+/// (n_layers): which see a window only. Where the source does not say, all but every period-th.
+Result<std::vector<bool>> read_local_layers(const ModelSource& source,
+                                            std::string_view architecture, const ModelShape& s,
+                                            std::uint32_t period) {
+    KVASIR_TRY(const auto given, read_window_pattern(source, architecture, s.n_layers));
+    if (given) return *given;
+    std::vector<bool> are_local(s.n_layers);
+    for (std::uint32_t i = 0; i < s.n_layers; ++i) are_local[i] = (i + 1) % period != 0;
+    return are_local;
 }
 
 /// The largest model of a family scales scores by the share of the embedding that a head has, not
-/// by the head's own size; the file does not say so.
-void scale_scores_by_dim(ModelShape& s, std::uint32_t n_layers_of_largest) {
+/// by the head's own size; GGUF files do not say so.
+void scale_scores_by_dim(const ModelSource& source, std::string_view architecture, ModelShape& s,
+                         std::uint32_t n_layers_of_largest) {
     if (s.n_layers != n_layers_of_largest) return;
+    if (source.find(fmt::format("{}.attention.scale", architecture)) != nullptr) return;
     s.score_scale =
         1.0F / std::sqrt(static_cast<float>(s.dim) / static_cast<float>(s.heads.n_heads));
 }
 
-Result<float> read_cap(const GgufFile& file, const std::string& key) {
-    KVASIR_TRY(const auto cap, file.find_f32(key));
+Result<float> read_cap(const ModelSource& source, const std::string& key) {
+    KVASIR_TRY(const auto cap, source.find_f32(key));
     if (cap && (!(*cap >= 0) || !std::isfinite(*cap))) {
         return Error{ErrorCode::corrupt,
                      fmt::format("{}: {}, expected a positive number, or 0 for none", key, *cap)};
@@ -222,26 +228,30 @@ Result<float> read_cap(const GgufFile& file, const std::string& key) {
     return cap.value_or(0.0F);
 }
 
-Result<ModelShape> read_gemma2_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_gemma2_shape(const ModelSource& source, std::string_view architecture,
                                      std::uint32_t context) {
-    KVASIR_TRY(ModelShape s, read_gemma_shape(file, architecture, context));
-    KVASIR_TRY(s.score_cap, read_cap(file, fmt::format("{}.attn_logit_softcapping", architecture)));
+    KVASIR_TRY(ModelShape s, read_gemma_shape(source, architecture, context));
+    KVASIR_TRY(s.score_cap,
+               read_cap(source, fmt::format("{}.attn_logit_softcapping", architecture)));
     KVASIR_TRY(s.logit_cap,
-               read_cap(file, fmt::format("{}.final_logit_softcapping", architecture)));
+               read_cap(source, fmt::format("{}.final_logit_softcapping", architecture)));
     s.has_branch_norms = true;
-    alternate_windows(s, 2);
-    scale_scores_by_dim(s, 46);
+    KVASIR_TRY(const auto are_local, read_local_layers(source, architecture, s, 2));
+    for (std::uint32_t i = 0; i < s.n_layers; ++i) {
+        if (!are_local[i]) s.spans[i].reach = {};
+    }
+    scale_scores_by_dim(source, architecture, s, 46);
     return s;
 }
 
-Result<ModelShape> read_gemma3_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_gemma3_shape(const ModelSource& source, std::string_view architecture,
                                      std::uint32_t context) {
     constexpr std::uint32_t kPeriod = 6;
-    KVASIR_TRY(ModelShape s, read_gemma2_shape(file, architecture, context));
+    KVASIR_TRY(ModelShape s, read_gemma2_shape(source, architecture, context));
     KVASIR_TRY(const auto window,
-               file.find_u32(fmt::format("{}.attention.sliding_window", architecture)));
+               source.find_u32(fmt::format("{}.attention.sliding_window", architecture)));
     KVASIR_TRY(const auto local_base,
-               file.find_f32(fmt::format("{}.rope.freq_base_swa", architecture)));
+               source.find_f32(fmt::format("{}.rope.freq_base_swa", architecture)));
     const float base = local_base.value_or(10000.0F);
     if (!(base > 0) || !std::isfinite(base)) {
         return Error{ErrorCode::corrupt, fmt::format("{}.rope.freq_base_swa: {}, expected a "
@@ -250,13 +260,14 @@ Result<ModelShape> read_gemma3_shape(const GgufFile& file, std::string_view arch
     }
     s.has_qk_norm = true;
     s.ropes.push_back(plain_rope(s.rope_shape(), base));
+    KVASIR_TRY(const auto are_local, read_local_layers(source, architecture, s, kPeriod));
     for (std::uint32_t i = 0; i < s.n_layers; ++i) {
-        const bool is_local = (i + 1) % kPeriod != 0;
+        const bool is_local = are_local[i];
         const bool is_short = window.value_or(0) < s.context_length;
         s.spans[i] = {.reach = {.window = is_local && is_short ? window.value_or(0) : 0},
                       .rope = is_local ? 1U : 0U};
     }
-    scale_scores_by_dim(s, 62);
+    scale_scores_by_dim(source, architecture, s, 62);
     return s;
 }
 

@@ -36,9 +36,9 @@ private:
     LayerNormWeights weights_;
 };
 
-Result<ModelShape> read_gpt2_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_gpt2_shape(const ModelSource& source, std::string_view architecture,
                                    std::uint32_t context) {
-    KVASIR_TRY(ModelShape shape, read_common_shape(file, architecture,
+    KVASIR_TRY(ModelShape shape, read_common_shape(source, architecture,
                                                    {.context = context,
                                                     .has_rope = false,
                                                     .norm_eps = "attention.layer_norm_epsilon"}));
@@ -46,10 +46,10 @@ Result<ModelShape> read_gpt2_shape(const GgufFile& file, std::string_view archit
     return shape;
 }
 
-Result<ModelShape> read_starcoder2_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_starcoder2_shape(const ModelSource& source, std::string_view architecture,
                                          std::uint32_t context) {
     KVASIR_TRY(ModelShape shape,
-               read_common_shape(file, architecture,
+               read_common_shape(source, architecture,
                                  {.context = context, .norm_eps = "attention.layer_norm_epsilon"}));
     shape.ffn_epilogue = shared::kEpilogueGelu;
     return shape;

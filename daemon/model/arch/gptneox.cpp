@@ -36,13 +36,13 @@ private:
     LayerNormWeights weights_;
 };
 
-Result<ModelShape> read_gptneox_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_gptneox_shape(const ModelSource& source, std::string_view architecture,
                                       std::uint32_t context) {
     KVASIR_TRY(ModelShape shape,
-               read_common_shape(file, architecture,
+               read_common_shape(source, architecture,
                                  {.context = context, .norm_eps = "attention.layer_norm_epsilon"}));
     KVASIR_TRY(const auto is_parallel,
-               file.find_bool(std::string(architecture) + ".use_parallel_residual"));
+               source.find_bool(std::string(architecture) + ".use_parallel_residual"));
     shape.is_parallel = is_parallel.value_or(true);
     shape.ffn_epilogue = shared::kEpilogueGeluExact;
     return shape;

@@ -1,5 +1,5 @@
 // The tensors of models with LayerNorm, biases and a plain GELU feed-forward: GPT-2, StarCoder2,
-// GPT-NeoX. The order of their ops is gpt2.cpp's or gptneox.cpp's.
+// GPT-Neo, GPT-NeoX. The order of their ops is gpt2.cpp's or gptneox.cpp's.
 #pragma once
 
 #include <optional>
@@ -51,7 +51,7 @@ gpu::MatMul::Args normed_args(const BiasedMatrix& matrix, const gpu::Vector& nor
                               const gpu::Buffer& x, const gpu::Buffer& y, std::uint32_t n_tokens,
                               std::uint32_t epilogue);
 
-/// gptneox.cpp's models whose halves are not parallel have gpt2.cpp's order.
+/// GPT-Neo's models, and those of gptneox.cpp whose halves are not parallel, have gpt2.cpp's order.
 Result<std::unique_ptr<Decoder>> load_gpt2(TensorLoader& loader, const ModelShape& shape, Ops& ops);
 
 }  // namespace kvasir

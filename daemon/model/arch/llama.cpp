@@ -194,29 +194,29 @@ Result<std::unique_ptr<Decoder>> load_llama(TensorLoader& loader, const ModelSha
 
 // GGUF stores llama's queries and keys permuted for neighbouring pairs; the families below keep
 // their halves.
-Result<ModelShape> read_llama_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_llama_shape(const ModelSource& source, std::string_view architecture,
                                     std::uint32_t context) {
     return read_common_shape(
-        file, architecture,
+        source, architecture,
         {.context = context, .rope_interleaved = true, .may_have_experts = true});
 }
 
-Result<ModelShape> read_halves_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_halves_shape(const ModelSource& source, std::string_view architecture,
                                      std::uint32_t context) {
-    return read_common_shape(file, architecture, {.context = context});
+    return read_common_shape(source, architecture, {.context = context});
 }
 
-Result<ModelShape> read_qwen3_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_qwen3_shape(const ModelSource& source, std::string_view architecture,
                                     std::uint32_t context) {
-    KVASIR_TRY(ModelShape shape, read_common_shape(file, architecture,
+    KVASIR_TRY(ModelShape shape, read_common_shape(source, architecture,
                                                    {.context = context, .may_have_experts = true}));
     shape.has_qk_norm = true;
     return shape;
 }
 
-Result<ModelShape> read_phi3_shape(const GgufFile& file, std::string_view architecture,
+Result<ModelShape> read_phi3_shape(const ModelSource& source, std::string_view architecture,
                                    std::uint32_t context) {
-    KVASIR_TRY(ModelShape shape, read_halves_shape(file, architecture, context));
+    KVASIR_TRY(ModelShape shape, read_halves_shape(source, architecture, context));
     shape.has_fused_tensors = true;
     return shape;
 }

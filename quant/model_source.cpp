@@ -1,8 +1,8 @@
-// GgufFile's typed getters: what a key's value must be to be used as this or that.
+// What a key's value must be to be used as this or that, and where a tensor's rows are.
+#include "quant/model_source.hpp"
+
 #include <cmath>
 #include <limits>
-
-#include "quant/gguf.hpp"
 
 namespace kvasir {
 namespace {
@@ -19,25 +19,52 @@ std::string describe(const GgufValue& value) {
     return std::visit(Visitor{}, value);
 }
 
-Error wrong(const GgufFile& file, std::string_view key, const GgufValue& value,
+Error wrong(const ModelSource& source, std::string_view key, const GgufValue& value,
             const char* expected) {
-    return {ErrorCode::corrupt, file.path().string() + ": " + std::string(key) + ": " +
+    return {ErrorCode::corrupt, source.path().string() + ": " + source.label(key) + ": " +
                                     describe(value) + ", expected " + expected};
 }
 
 template <class T>
-Result<T> required(const GgufFile& file, std::string_view key, Result<std::optional<T>> found) {
+Result<T> required(const ModelSource& source, std::string_view key,
+                   Result<std::optional<T>> found) {
     if (found.has_error()) return std::move(found).error();
     if (!found->has_value()) {
         return Error{ErrorCode::corrupt,
-                     file.path().string() + ": " + std::string(key) + ": absent, but required"};
+                     source.path().string() + ": " + source.label(key) + ": absent, but required"};
     }
     return **found;
 }
 
 }  // namespace
 
-Result<std::optional<std::uint32_t>> GgufFile::find_u32(std::string_view key) const {
+std::string printable(std::string_view text) {
+    std::string out = "`";
+    for (const char c : text.substr(0, 96)) out += (c >= ' ' && c <= '~') ? c : '?';
+    return out + (text.size() > 96 ? "...`" : "`");
+}
+
+std::uint64_t TensorInfo::n_elements() const {
+    std::uint64_t n = 1;
+    for (const std::uint64_t extent : shape) n *= extent;  // checked when the directory was read
+    return n;
+}
+
+std::uint64_t TensorInfo::row_bytes() const {
+    return shape.back() / format->block_elements * format->block_bytes;
+}
+
+std::uint64_t TensorInfo::n_bytes() const {
+    return n_elements() / format->block_elements * format->block_bytes;
+}
+
+std::span<const std::byte> TensorInfo::row(std::uint64_t i, std::vector<std::byte>& scratch) const {
+    if (make_row) return make_row(i, scratch);
+    const auto n_bytes = static_cast<std::size_t>(row_bytes());
+    return data.subspan(static_cast<std::size_t>(i) * n_bytes, n_bytes);
+}
+
+Result<std::optional<std::uint32_t>> ModelSource::find_u32(std::string_view key) const {
     const GgufValue* value = find(key);
     if (value == nullptr) return std::optional<std::uint32_t>();
     constexpr std::uint64_t limit = std::numeric_limits<std::uint32_t>::max();
@@ -49,7 +76,7 @@ Result<std::optional<std::uint32_t>> GgufFile::find_u32(std::string_view key) co
     return wrong(*this, key, *value, "an integer from 0 to 4294967295");
 }
 
-Result<std::optional<float>> GgufFile::find_f32(std::string_view key) const {
+Result<std::optional<float>> ModelSource::find_f32(std::string_view key) const {
     const GgufValue* value = find(key);
     if (value == nullptr) return std::optional<float>();
     const auto* d = std::get_if<double>(value);
@@ -58,7 +85,7 @@ Result<std::optional<float>> GgufFile::find_f32(std::string_view key) const {
     return std::optional(static_cast<float>(*d));
 }
 
-Result<std::optional<bool>> GgufFile::find_bool(std::string_view key) const {
+Result<std::optional<bool>> ModelSource::find_bool(std::string_view key) const {
     const GgufValue* value = find(key);
     if (value == nullptr) return std::optional<bool>();
     const auto* b = std::get_if<bool>(value);
@@ -66,7 +93,7 @@ Result<std::optional<bool>> GgufFile::find_bool(std::string_view key) const {
     return std::optional(*b);
 }
 
-Result<std::optional<std::string_view>> GgufFile::find_string(std::string_view key) const {
+Result<std::optional<std::string_view>> ModelSource::find_string(std::string_view key) const {
     const GgufValue* value = find(key);
     if (value == nullptr) return std::optional<std::string_view>();
     const auto* s = std::get_if<std::string_view>(value);
@@ -74,15 +101,15 @@ Result<std::optional<std::string_view>> GgufFile::find_string(std::string_view k
     return std::optional(*s);
 }
 
-Result<std::uint32_t> GgufFile::get_u32(std::string_view key) const {
+Result<std::uint32_t> ModelSource::get_u32(std::string_view key) const {
     return required(*this, key, find_u32(key));
 }
 
-Result<float> GgufFile::get_f32(std::string_view key) const {
+Result<float> ModelSource::get_f32(std::string_view key) const {
     return required(*this, key, find_f32(key));
 }
 
-Result<std::string_view> GgufFile::get_string(std::string_view key) const {
+Result<std::string_view> ModelSource::get_string(std::string_view key) const {
     return required(*this, key, find_string(key));
 }
 
