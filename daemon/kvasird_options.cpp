@@ -32,6 +32,7 @@ Result<std::filesystem::path> find_model_file(const std::filesystem::path& path)
         found = entry.path();
     }
     if (ec) return Error{ErrorCode::io, fmt::format("{}: {}", path.string(), ec.message())};
+    if (found.empty() && has_hf_config(path)) return path;  // opening it says what is missing
     if (found.empty()) {
         return Error{
             ErrorCode::not_found,

@@ -13,8 +13,12 @@ bool leads_to_directory(const std::filesystem::path& path) {
 
 }  // namespace
 
-bool is_hf_directory(const std::filesystem::path& path) {
+bool has_hf_config(const std::filesystem::path& path) {
     return has_file(path / "config.json");
+}
+
+bool is_hf_directory(const std::filesystem::path& path) {
+    return has_hf_config(path) && !find_hf_weight_files(path).has_error();
 }
 
 Result<OpenedModel> open_model(const std::filesystem::path& path) {

@@ -24,7 +24,8 @@ Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::filesystem::p
 /// The files whose bytes decide what a model computes, in an order that stays. Errors: as
 /// open_model.
 Result<std::vector<std::filesystem::path>> find_model_files(const std::filesystem::path& path);
-/// Has a config.json.
+/// Has a config.json, and weights beside it.
 bool is_hf_directory(const std::filesystem::path& path);
+bool has_hf_config(const std::filesystem::path& path);
 
 }  // namespace kvasir

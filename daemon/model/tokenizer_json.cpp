@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "daemon/model/json_fields.hpp"
+#include "daemon/model/json_members.hpp"
 #include "daemon/model/tokenizer_byte_level.hpp"
 #include "daemon/model/tokenizer_bytes.hpp"
 #include "daemon/model/tokenizer_impl.hpp"
@@ -24,7 +24,7 @@ constexpr std::size_t kMaxDepth = 16;
 
 class Tokenizer::JsonLoader {
 public:
-    JsonLoader(const JsonFields& file, const TokenizerConfig& config, Tokenizer::Impl& impl)
+    JsonLoader(const JsonMembers& file, const TokenizerConfig& config, Tokenizer::Impl& impl)
         : file_(file), config_(config), impl_(impl) {}
 
     Result<> load() {
@@ -33,7 +33,7 @@ public:
                                "pre_tokenizer", "post_processor", "decoder", "model"}));
         KVASIR_TRY(pipeline_, read_pipeline(file_));
         KVASIR_TRY(const auto* value, file_.get("model"));
-        KVASIR_TRY(const JsonFields model, JsonFields::create(*value, "model"));
+        KVASIR_TRY(const JsonMembers model, JsonMembers::create(*value, "model"));
         KVASIR_TRY_VOID(check_model(model));
         KVASIR_TRY(vocabulary_, read_json_vocabulary(file_, model));
         leave_out_rowless();
@@ -43,17 +43,17 @@ public:
     }
 
 private:
-    Result<> check_model(const JsonFields& model);
+    Result<> check_model(const JsonMembers& model);
     void leave_out_rowless();
     Result<> make_table();
-    Result<MergeList> read_merges(const JsonFields& model) const;
-    Result<> make_encoder(const JsonFields& model);
+    Result<MergeList> read_merges(const JsonMembers& model) const;
+    Result<> make_encoder(const JsonMembers& model);
     Result<> make_character_encoder(BpeMerges merges);
     Result<> read_ends();
     Result<TokenId> checked(TokenId id, const char* what) const;
     Result<TokenId> named(const std::string& text, const char* what) const;
 
-    const JsonFields& file_;
+    const JsonMembers& file_;
     const TokenizerConfig& config_;
     Tokenizer::Impl& impl_;
     JsonPipeline pipeline_;
@@ -65,7 +65,7 @@ private:
     bool fuse_unknown_ = false;
 };
 
-Result<> Tokenizer::JsonLoader::check_model(const JsonFields& model) {
+Result<> Tokenizer::JsonLoader::check_model(const JsonMembers& model) {
     KVASIR_TRY(const std::string_view type, model.find_string("type"));
     if (type != "BPE" && !(type.empty() && model.find("merges") != nullptr))
         return model.unsupported("type " + printable(type) + ", expected `BPE`");
@@ -130,7 +130,7 @@ Result<> Tokenizer::JsonLoader::make_table() {
 }
 
 /// "left right" or ["left", "right"].
-Result<MergeList> Tokenizer::JsonLoader::read_merges(const JsonFields& model) const {
+Result<MergeList> Tokenizer::JsonLoader::read_merges(const JsonMembers& model) const {
     KVASIR_TRY(const auto* merges, model.get_array("merges", kMaxMerges));
     MergeList list(words_);
     for (std::size_t i = 0; i < merges->size(); ++i) {
@@ -151,7 +151,7 @@ Result<MergeList> Tokenizer::JsonLoader::read_merges(const JsonFields& model) co
     return list;
 }
 
-Result<> Tokenizer::JsonLoader::make_encoder(const JsonFields& model) {
+Result<> Tokenizer::JsonLoader::make_encoder(const JsonMembers& model) {
     impl_.normalizer = pipeline_.normalizer;
     KVASIR_TRY(const MergeList merges, read_merges(model));
     if (!pipeline_.is_byte_level) {
@@ -249,7 +249,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::create_from_json(
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const boost::json::value document = boost::json::parse(text, failed, &memory, options);
     if (failed) return Error{ErrorCode::corrupt, "tokenizer.json: " + failed.message()};
-    KVASIR_TRY(const JsonFields file, JsonFields::create(document, "tokenizer.json"));
+    KVASIR_TRY(const JsonMembers file, JsonMembers::create(document, "tokenizer.json"));
     auto impl = std::make_unique<Impl>();
     KVASIR_TRY_VOID(JsonLoader(file, config, *impl).load());
     return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));

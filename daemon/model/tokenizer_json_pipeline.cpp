@@ -16,28 +16,28 @@ constexpr std::string_view kPunctuation = R"([\p{P}!-/:-@\[-`{-~])";
 template <class Read>
 Result<> for_each_stage(const boost::json::value& value, const std::string& where,
                         std::string_view members, Read read) {
-    KVASIR_TRY(const JsonFields fields, JsonFields::create(value, where));
+    KVASIR_TRY(const JsonMembers fields, JsonMembers::create(value, where));
     KVASIR_TRY(const std::string_view type, fields.get_string("type"));
     if (type != "Sequence") return read(fields, type, true);
     KVASIR_TRY_VOID(fields.expect_only({"type", members}));
     KVASIR_TRY(const auto* stages, fields.get_array(members, kMaxStages));
     for (std::size_t i = 0; i < stages->size(); ++i) {
-        KVASIR_TRY(const JsonFields stage,
-                   JsonFields::create((*stages)[i], where + "[" + std::to_string(i) + "]"));
+        KVASIR_TRY(const JsonMembers stage,
+                   JsonMembers::create((*stages)[i], where + "[" + std::to_string(i) + "]"));
         KVASIR_TRY(const std::string_view stage_type, stage.get_string("type"));
         KVASIR_TRY_VOID(read(stage, stage_type, stages->size() == 1));
     }
     return {};
 }
 
-Error unknown_type(const JsonFields& fields, std::string_view type) {
+Error unknown_type(const JsonMembers& fields, std::string_view type) {
     return fields.unsupported("type " + printable(type) + " is unknown here");
 }
 
 /// {"String": s} or {"Regex": r}, as an expression.
-Result<std::string> read_pattern(const JsonFields& fields) {
+Result<std::string> read_pattern(const JsonMembers& fields) {
     KVASIR_TRY(const auto* value, fields.get("pattern"));
-    KVASIR_TRY(const JsonFields pattern, JsonFields::create(*value, fields.where() + ".pattern"));
+    KVASIR_TRY(const JsonMembers pattern, JsonMembers::create(*value, fields.where() + ".pattern"));
     KVASIR_TRY_VOID(pattern.expect_only({"String", "Regex"}));
     KVASIR_TRY(const std::string_view expression, pattern.find_string("Regex"));
     if (!expression.empty()) return std::string(expression);
@@ -50,19 +50,19 @@ class Reader {
 public:
     explicit Reader(JsonPipeline& pipeline) : out_(pipeline) {}
 
-    Result<> normalizer(const JsonFields& fields, std::string_view type);
-    Result<> pre_tokenizer(const JsonFields& fields, std::string_view type, bool is_alone);
-    Result<> decoder(const JsonFields& fields, std::string_view type);
-    Result<> post_processor(const JsonFields& fields, std::string_view type);
+    Result<> normalizer(const JsonMembers& fields, std::string_view type);
+    Result<> pre_tokenizer(const JsonMembers& fields, std::string_view type, bool is_alone);
+    Result<> decoder(const JsonMembers& fields, std::string_view type);
+    Result<> post_processor(const JsonMembers& fields, std::string_view type);
 
 private:
     using Kind = TextNormalizer::Kind;
 
-    Result<> replace(const JsonFields& fields);
-    Result<> split(const JsonFields& fields);
-    Result<> byte_level(const JsonFields& fields, bool is_alone);
-    Result<> metaspace(const JsonFields& fields, bool is_alone);
-    Result<LeadingSpace> metaspace_prefix(const JsonFields& fields) const;
+    Result<> replace(const JsonMembers& fields);
+    Result<> split(const JsonMembers& fields);
+    Result<> byte_level(const JsonMembers& fields, bool is_alone);
+    Result<> metaspace(const JsonMembers& fields, bool is_alone);
+    Result<LeadingSpace> metaspace_prefix(const JsonMembers& fields) const;
     void cut(std::string pattern, PreTokenizerCut how = PreTokenizerCut::isolate) {
         out_.steps.push_back({out_.patterns.emplace_back(std::move(pattern)), how});
     }
@@ -71,7 +71,7 @@ private:
     std::size_t growth_ = 1;
 };
 
-Result<> Reader::normalizer(const JsonFields& fields, std::string_view type) {
+Result<> Reader::normalizer(const JsonMembers& fields, std::string_view type) {
     constexpr std::pair<std::string_view, Kind> kForms[] = {
         {"NFC", Kind::nfc}, {"NFD", Kind::nfd}, {"NFKC", Kind::nfkc}, {"NFKD", Kind::nfkd}};
     for (const auto& [name, kind] : kForms) {
@@ -91,10 +91,10 @@ Result<> Reader::normalizer(const JsonFields& fields, std::string_view type) {
     return unknown_type(fields, type);
 }
 
-Result<> Reader::replace(const JsonFields& fields) {
+Result<> Reader::replace(const JsonMembers& fields) {
     KVASIR_TRY_VOID(fields.expect_only({"type", "pattern", "content"}));
     KVASIR_TRY(const auto* value, fields.get("pattern"));
-    KVASIR_TRY(const JsonFields pattern, JsonFields::create(*value, fields.where() + ".pattern"));
+    KVASIR_TRY(const JsonMembers pattern, JsonMembers::create(*value, fields.where() + ".pattern"));
     if (pattern.find("Regex") != nullptr)
         return fields.unsupported("a replacement by regular expression");
     KVASIR_TRY(const std::string_view from, pattern.get_string("String"));
@@ -108,7 +108,7 @@ Result<> Reader::replace(const JsonFields& fields) {
     return {};
 }
 
-Result<> Reader::pre_tokenizer(const JsonFields& fields, std::string_view type, bool is_alone) {
+Result<> Reader::pre_tokenizer(const JsonMembers& fields, std::string_view type, bool is_alone) {
     if (out_.is_byte_level) return fields.unsupported("a stage after `ByteLevel`");
     if (type == "ByteLevel") return byte_level(fields, is_alone);
     if (type == "Metaspace") return metaspace(fields, is_alone);
@@ -130,7 +130,7 @@ Result<> Reader::pre_tokenizer(const JsonFields& fields, std::string_view type, 
     return unknown_type(fields, type);
 }
 
-Result<> Reader::split(const JsonFields& fields) {
+Result<> Reader::split(const JsonMembers& fields) {
     KVASIR_TRY_VOID(fields.expect_only({"type", "pattern", "behavior", "invert"}));
     KVASIR_TRY(const std::string pattern, read_pattern(fields));
     KVASIR_TRY(const std::string_view behavior, fields.get_string("behavior"));
@@ -150,7 +150,7 @@ Result<> Reader::split(const JsonFields& fields) {
     return {};
 }
 
-Result<> Reader::byte_level(const JsonFields& fields, bool is_alone) {
+Result<> Reader::byte_level(const JsonMembers& fields, bool is_alone) {
     KVASIR_TRY_VOID(fields.expect_only({"type", "add_prefix_space", "trim_offsets", "use_regex"}));
     KVASIR_TRY(const bool prefix, fields.get_bool("add_prefix_space", true));
     KVASIR_TRY(const bool use_regex, fields.get_bool("use_regex", true));
@@ -165,7 +165,7 @@ Result<> Reader::byte_level(const JsonFields& fields, bool is_alone) {
 }
 
 /// prepend_scheme or, in older files, add_prefix_space.
-Result<LeadingSpace> Reader::metaspace_prefix(const JsonFields& fields) const {
+Result<LeadingSpace> Reader::metaspace_prefix(const JsonMembers& fields) const {
     KVASIR_TRY_VOID(fields.expect_only(
         {"type", "replacement", "str_rep", "add_prefix_space", "prepend_scheme", "split"}));
     KVASIR_TRY(const std::string_view replacement, fields.get_string("replacement"));
@@ -179,7 +179,7 @@ Result<LeadingSpace> Reader::metaspace_prefix(const JsonFields& fields) const {
     return fields.unsupported("prepend_scheme " + printable(scheme));
 }
 
-Result<> Reader::metaspace(const JsonFields& fields, bool is_alone) {
+Result<> Reader::metaspace(const JsonMembers& fields, bool is_alone) {
     if (!is_alone) return fields.unsupported("`Metaspace` beside other stages");
     KVASIR_TRY(const LeadingSpace prefix, metaspace_prefix(fields));
     const std::string space(kEscapedSpace);
@@ -192,7 +192,7 @@ Result<> Reader::metaspace(const JsonFields& fields, bool is_alone) {
     return {};
 }
 
-Result<> Reader::decoder(const JsonFields& fields, std::string_view type) {
+Result<> Reader::decoder(const JsonMembers& fields, std::string_view type) {
     if (type == "ByteLevel" || type == "ByteFallback" || type == "Fuse") return {};
     if (type == "Metaspace") {
         KVASIR_TRY(const LeadingSpace prefix, metaspace_prefix(fields));
@@ -222,17 +222,17 @@ Result<> Reader::decoder(const JsonFields& fields, std::string_view type) {
     return unknown_type(fields, type);
 }
 
-Result<> Reader::post_processor(const JsonFields& fields, std::string_view type) {
+Result<> Reader::post_processor(const JsonMembers& fields, std::string_view type) {
     if (type == "ByteLevel") return {};
     if (type != "TemplateProcessing") return unknown_type(fields, type);
     KVASIR_TRY(const auto* single, fields.get_array("single", kMaxStages));
     if (single->empty()) return {};
-    KVASIR_TRY(const JsonFields first,
-               JsonFields::create(single->front(), fields.where() + ".single[0]"));
+    KVASIR_TRY(const JsonMembers first,
+               JsonMembers::create(single->front(), fields.where() + ".single[0]"));
     const auto* special = first.find("SpecialToken");
     if (special == nullptr) return {};
-    KVASIR_TRY(const JsonFields token,
-               JsonFields::create(*special, first.where() + ".SpecialToken"));
+    KVASIR_TRY(const JsonMembers token,
+               JsonMembers::create(*special, first.where() + ".SpecialToken"));
     KVASIR_TRY(const std::string_view text, token.get_string("id"));
     out_.first_token = std::string(text);
     return {};
@@ -240,29 +240,29 @@ Result<> Reader::post_processor(const JsonFields& fields, std::string_view type)
 
 }  // namespace
 
-Result<JsonPipeline> read_pipeline(const JsonFields& file) {
+Result<JsonPipeline> read_pipeline(const JsonMembers& file) {
     JsonPipeline pipeline;
     Reader reader(pipeline);
     if (const auto* value = file.find("normalizer")) {
-        const auto read = [&](const JsonFields& stage, std::string_view type, bool) {
+        const auto read = [&](const JsonMembers& stage, std::string_view type, bool) {
             return reader.normalizer(stage, type);
         };
         KVASIR_TRY_VOID(for_each_stage(*value, "normalizer", "normalizers", read));
     }
     if (const auto* value = file.find("pre_tokenizer")) {
-        const auto read = [&](const JsonFields& stage, std::string_view type, bool is_alone) {
+        const auto read = [&](const JsonMembers& stage, std::string_view type, bool is_alone) {
             return reader.pre_tokenizer(stage, type, is_alone);
         };
         KVASIR_TRY_VOID(for_each_stage(*value, "pre_tokenizer", "pretokenizers", read));
     }
     if (const auto* value = file.find("decoder")) {
-        const auto read = [&](const JsonFields& stage, std::string_view type, bool) {
+        const auto read = [&](const JsonMembers& stage, std::string_view type, bool) {
             return reader.decoder(stage, type);
         };
         KVASIR_TRY_VOID(for_each_stage(*value, "decoder", "decoders", read));
     }
     if (const auto* value = file.find("post_processor")) {
-        const auto read = [&](const JsonFields& stage, std::string_view type, bool) {
+        const auto read = [&](const JsonMembers& stage, std::string_view type, bool) {
             return reader.post_processor(stage, type);
         };
         KVASIR_TRY_VOID(for_each_stage(*value, "post_processor", "processors", read));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "config/base/error.hpp"
-#include "daemon/model/json_fields.hpp"
+#include "daemon/model/json_members.hpp"
 #include "daemon/model/pre_tokenizer.hpp"
 #include "daemon/model/tokenizer_impl.hpp"
 
@@ -27,6 +27,6 @@ struct JsonPipeline {
 
 /// file: the whole document. Errors: corrupt, unsupported (naming what is unknown). A split that
 /// removes what lies between its matches keeps it here: no text is dropped.
-Result<JsonPipeline> read_pipeline(const JsonFields& file);
+Result<JsonPipeline> read_pipeline(const JsonMembers& file);
 
 }  // namespace kvasir

@@ -9,20 +9,20 @@ namespace {
 
 class Reader {
 public:
-    Reader(const JsonFields& file, JsonVocabulary& out) : file_(file), out_(out) {}
-    Result<> read_vocab(const JsonFields& model);
+    Reader(const JsonMembers& file, JsonVocabulary& out) : file_(file), out_(out) {}
+    Result<> read_vocab(const JsonMembers& model);
     Result<> read_added_tokens();
 
 private:
     Result<> read_added_token(const boost::json::value& value, const std::string& where);
 
-    const JsonFields& file_;
+    const JsonMembers& file_;
     JsonVocabulary& out_;
 };
 
-Result<> Reader::read_vocab(const JsonFields& model) {
+Result<> Reader::read_vocab(const JsonMembers& model) {
     KVASIR_TRY(const auto* value, model.get("vocab"));
-    KVASIR_TRY(const JsonFields vocab, JsonFields::create(*value, "model.vocab"));
+    KVASIR_TRY(const JsonMembers vocab, JsonMembers::create(*value, "model.vocab"));
     if (vocab.object().empty() || vocab.object().size() > kMaxVocab) {
         return vocab.corrupt(std::to_string(vocab.object().size()) + " tokens, expected 1 to " +
                              std::to_string(kMaxVocab));
@@ -63,7 +63,7 @@ Result<> Reader::read_added_tokens() {
 
 /// Matched as it stands in the text, whether or not `normalized`.
 Result<> Reader::read_added_token(const boost::json::value& value, const std::string& where) {
-    KVASIR_TRY(const JsonFields fields, JsonFields::create(value, where));
+    KVASIR_TRY(const JsonMembers fields, JsonMembers::create(value, where));
     KVASIR_TRY_VOID(fields.expect_only(
         {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"}));
     KVASIR_TRY(const std::uint32_t id, fields.get_id("id", kMaxVocab));
@@ -91,7 +91,7 @@ Result<> Reader::read_added_token(const boost::json::value& value, const std::st
 
 }  // namespace
 
-Result<JsonVocabulary> read_json_vocabulary(const JsonFields& file, const JsonFields& model) {
+Result<JsonVocabulary> read_json_vocabulary(const JsonMembers& file, const JsonMembers& model) {
     JsonVocabulary vocabulary;
     Reader reader(file, vocabulary);
     KVASIR_TRY_VOID(reader.read_vocab(model));

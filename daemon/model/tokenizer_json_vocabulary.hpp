@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "config/base/error.hpp"
-#include "daemon/model/json_fields.hpp"
+#include "daemon/model/json_members.hpp"
 #include "daemon/model/tokenizer_special.hpp"
 #include "daemon/model/tokenizer_vocabulary.hpp"
 
@@ -29,6 +29,6 @@ struct JsonVocabulary {
 
 /// Errors: corrupt (ids negative, given twice or beyond every vocabulary; texts too long),
 /// unsupported (`single_word`).
-Result<JsonVocabulary> read_json_vocabulary(const JsonFields& file, const JsonFields& model);
+Result<JsonVocabulary> read_json_vocabulary(const JsonMembers& file, const JsonMembers& model);
 
 }  // namespace kvasir

@@ -82,8 +82,8 @@ Result<std::string_view> HfConfig::string_or(std::string_view key,
 Result<std::optional<HfConfig>> HfConfig::find_object(std::string_view key) const {
     const auto* value = fields_.find(key);
     if (value == nullptr) return std::optional<HfConfig>();
-    KVASIR_TRY(JsonFields object,
-               JsonFields::create(*value, fields_.where() + ": " + std::string(key)));
+    KVASIR_TRY(JsonMembers object,
+               JsonMembers::create(*value, fields_.where() + ": " + std::string(key)));
     return std::optional(HfConfig(std::move(object)));
 }
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "config/base/error.hpp"
-#include "daemon/model/json_fields.hpp"
+#include "daemon/model/json_members.hpp"
 
 namespace kvasir {
 
@@ -22,9 +22,9 @@ bool has_file(const std::filesystem::path& path);
 /// members: corrupt, naming the key, what was found and expected.
 class HfConfig {
 public:
-    explicit HfConfig(JsonFields fields) : fields_(std::move(fields)) {}
+    explicit HfConfig(JsonMembers fields) : fields_(std::move(fields)) {}
 
-    const JsonFields& fields() const { return fields_; }
+    const JsonMembers& fields() const { return fields_; }
     bool has(std::string_view key) const { return fields_.find(key) != nullptr; }
     Result<std::uint32_t> u32(std::string_view key) const;  // required
     Result<std::uint32_t> u32_or(std::string_view key, std::uint32_t otherwise) const;
@@ -45,7 +45,7 @@ public:
     Result<> expect_bool(std::string_view key, bool otherwise, bool expected) const;
 
 private:
-    JsonFields fields_;
+    JsonMembers fields_;
 };
 
 }  // namespace kvasir

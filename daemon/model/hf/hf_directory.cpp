@@ -20,7 +20,7 @@ Result<ParsedConfig> read_config(const std::filesystem::path& dir) {
     const std::filesystem::path path = dir / "config.json";
     KVASIR_TRY(auto document, read_json_file(path));
     parsed.document = std::make_unique<const boost::json::value>(std::move(document));
-    KVASIR_TRY(JsonFields fields, JsonFields::create(*parsed.document, path.string()));
+    KVASIR_TRY(JsonMembers fields, JsonMembers::create(*parsed.document, path.string()));
     const HfConfig whole(std::move(fields));
     KVASIR_TRY(const auto text, whole.find_object("text_config"));
     parsed.config = std::make_unique<const HfConfig>(text ? *text : whole);

@@ -72,6 +72,16 @@ Result<> map_score_scale(const HfConfig& config, HfMapping& out) {
     return {};
 }
 
+/// Of layers with a window. Later versions: rope_parameters.sliding_attention.rope_theta.
+Result<double> read_local_base(const HfConfig& config) {
+    KVASIR_TRY(const auto parameters, config.find_object("rope_parameters"));
+    if (parameters && parameters->has("sliding_attention")) {
+        KVASIR_TRY(const auto local, parameters->find_object("sliding_attention"));
+        return local->number_or("rope_theta", 10000);
+    }
+    return config.number_or("rope_local_base_freq", 10000);
+}
+
 /// null: none; absent: the class's default.
 Result<> map_cap(const HfConfig& config, HfMapping& out, std::string_view key, double otherwise) {
     const bool is_null = config.fields().object().contains(key) && !config.has(key);
@@ -122,7 +132,7 @@ Result<> map_gemma3(const HfConfig& config, HfMapping& out) {
             are_local[i] = (i + 1) % *period != 0 ? 1 : 0;
         out.set("attention.sliding_window_pattern", std::move(are_local), "sliding_window_pattern");
     }
-    KVASIR_TRY(const double local_base, config.number_or("rope_local_base_freq", 10000));
+    KVASIR_TRY(const double local_base, read_local_base(config));
     out.set("rope.freq_base_swa", local_base, "rope_local_base_freq");
     KVASIR_TRY_VOID(map_cap(config, out, "attn_logit_softcapping", 0));
     KVASIR_TRY_VOID(map_cap(config, out, "final_logit_softcapping", 0));

@@ -126,8 +126,7 @@ void map_experts(HfMapping& out, const ExpertNames& names, std::uint32_t n_exper
 
 // GGUF has llama's queries and keys in neighbouring pairs; the families below keep their halves.
 Result<> map_llama(const HfConfig& config, HfMapping& out) {
-    KVASIR_TRY(const bool has_bias, config.bool_or("attention_bias", false));
-    if (has_bias) return config.expect_bool("attention_bias", false, false);  // o_proj has one too
+    KVASIR_TRY_VOID(config.expect_bool("attention_bias", false, false));
     return map_dense(config, out, {.architecture = "llama", .qk = HfLayout::Kind::halves});
 }
 

@@ -126,7 +126,10 @@ Result<> map_scaling(const RopeConfig& r) {
 
 Result<> map_rope(const HfConfig& config, HfMapping& out, const HfSizes& sizes,
                   double default_base) {
-    KVASIR_TRY(const auto parameters, config.find_object("rope_parameters"));
+    KVASIR_TRY(auto parameters, config.find_object("rope_parameters"));
+    if (parameters && parameters->has("full_attention")) {  // a rule for each kind of layer
+        KVASIR_TRY(parameters, parameters->find_object("full_attention"));
+    }
     KVASIR_TRY(const auto old_scaling, config.find_object("rope_scaling"));
     const HfConfig& scaling = parameters ? *parameters : old_scaling ? *old_scaling : config;
     const auto number = [&](std::string_view key, double otherwise) {

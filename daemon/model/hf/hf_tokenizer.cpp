@@ -47,8 +47,8 @@ Result<std::string> read_template(const HfConfig& config) {
     if (const auto* text = value->if_string()) return std::string(*text);
     KVASIR_TRY(const auto* templates, config.fields().get_array("chat_template", 64));
     for (const boost::json::value& one : *templates) {
-        KVASIR_TRY(const JsonFields fields,
-                   JsonFields::create(one, config.fields().where() + ": chat_template"));
+        KVASIR_TRY(const JsonMembers fields,
+                   JsonMembers::create(one, config.fields().where() + ": chat_template"));
         KVASIR_TRY(const std::string_view name, fields.get_string("name"));
         KVASIR_TRY(const std::string_view text, fields.get_string("template"));
         if (name == "default") return std::string(text);
@@ -70,7 +70,7 @@ Result<std::string> read_template_file(const std::filesystem::path& path) {
 Result<> read_tokenizer_config(const std::filesystem::path& path, TokenizerConfig& out,
                                HfText& text) {
     KVASIR_TRY(const auto document, read_json_file(path));
-    KVASIR_TRY(JsonFields fields, JsonFields::create(document, path.string()));
+    KVASIR_TRY(JsonMembers fields, JsonMembers::create(document, path.string()));
     const HfConfig config(std::move(fields));
     KVASIR_TRY(out.bos_text, read_token(config, "bos_token"));
     KVASIR_TRY(out.end_text, read_token(config, "eos_token"));
@@ -84,7 +84,7 @@ Result<> read_tokenizer_config(const std::filesystem::path& path, TokenizerConfi
 
 Result<> read_generation_config(const std::filesystem::path& path, TokenizerConfig& out) {
     KVASIR_TRY(const auto document, read_json_file(path));
-    KVASIR_TRY(JsonFields fields, JsonFields::create(document, path.string()));
+    KVASIR_TRY(JsonMembers fields, JsonMembers::create(document, path.string()));
     KVASIR_TRY(const auto ends, read_ids(HfConfig(std::move(fields)), "eos_token_id"));
     out.ends.insert(out.ends.end(), ends.begin(), ends.end());
     return {};

@@ -23,10 +23,10 @@ bool is_plain_name(std::string_view name) {
 /// tensor -> shard
 Result<std::map<std::string, std::string>> read_index(const std::filesystem::path& path) {
     KVASIR_TRY(const auto document, read_json_file(path));
-    KVASIR_TRY(const JsonFields index, JsonFields::create(document, path.string()));
+    KVASIR_TRY(const JsonMembers index, JsonMembers::create(document, path.string()));
     KVASIR_TRY(const auto* value, index.get("weight_map"));
-    KVASIR_TRY(const JsonFields weights,
-               JsonFields::create(*value, path.string() + ": weight_map"));
+    KVASIR_TRY(const JsonMembers weights,
+               JsonMembers::create(*value, path.string() + ": weight_map"));
     std::map<std::string, std::string> shards;
     for (const auto& member : weights.object()) {
         const auto* name = member.value().if_string();

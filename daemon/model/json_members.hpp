@@ -13,10 +13,10 @@
 namespace kvasir {
 
 /// Views into a parsed document, which outlives it.
-class JsonFields {
+class JsonMembers {
 public:
     /// where: what the value is, such as `pre_tokenizer`. Errors: corrupt (not an object).
-    static Result<JsonFields> create(const boost::json::value& value, std::string where);
+    static Result<JsonMembers> create(const boost::json::value& value, std::string where);
 
     const std::string& where() const { return where_; }
     const boost::json::object& object() const { return *object_; }
@@ -38,7 +38,7 @@ public:
     Error unsupported(const std::string& what) const;
 
 private:
-    JsonFields(const boost::json::object& object, std::string where)
+    JsonMembers(const boost::json::object& object, std::string where)
         : object_(&object), where_(std::move(where)) {}
     const boost::json::object* object_;
     std::string where_;
