@@ -20,7 +20,9 @@ constexpr std::uint32_t kYearSeconds = 31'536'000;
 
 std::vector<SettingKey> setting_keys(Settings& s) {
     return {
-        {"model", Text{&s.model}, "The model: a GGUF file, or a directory that holds one."},
+        {"model", Text{&s.model},
+         "The model: a GGUF file, a Hugging Face directory, or a directory that holds one GGUF "
+         "file."},
 
         {"device.name", Text{&s.device.name},
          "Vulkan device: an index or a part of its name; empty: the best one."},

@@ -16,7 +16,8 @@ namespace kvasir::eval {
 
 options::options_description common_options() {
     options::options_description known("options");
-    known.add_options()("model", options::value<std::string>()->required(), "model file")(
+    known.add_options()("model", options::value<std::string>()->required(),
+                        "model file or directory")(
         "kv", options::value<std::string>()->default_value("f16"),
         "KEYS[:VALUES]: f16, int8, int4; f32 for reference")(
         "device", options::value<std::string>()->default_value(""), "device name or index")(

@@ -90,7 +90,7 @@ const SafetensorsEntry* HfDirectory::find_entry(const std::string& name, const H
     for (const std::string& candidate : names) {
         const auto found = weights_.entries().find(candidate);
         if (found == weights_.entries().end()) continue;
-        used_[candidate] = true;
+        used_.insert(candidate);
         return &found->second;
     }
     return nullptr;
@@ -101,12 +101,10 @@ Result<> HfDirectory::add_tensors(const HfMapping& mapping) {
         std::vector<const SafetensorsEntry*> parts;
         for (const std::string& part : wanted.parts) {
             const SafetensorsEntry* entry = find_entry(part, mapping);
-            if (entry == nullptr && wanted.is_optional) break;
             if (entry == nullptr)
                 return Error{ErrorCode::corrupt, fmt::format("{}: tensor missing", part)};
             parts.push_back(entry);
         }
-        if (parts.empty()) continue;
         KVASIR_TRY(TensorInfo tensor, make_tensor(wanted, parts));
         labels_.emplace(wanted.name, wanted.is_stack
                                          ? fmt::format("{} and its like", parts.front()->name)

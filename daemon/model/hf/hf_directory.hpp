@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,7 @@ private:
     std::map<std::string, std::string, std::less<>> labels_;
     std::vector<TensorInfo> tensors_;
     std::map<std::string, std::size_t, std::less<>> tensor_index_;
-    std::map<std::string, bool> used_;  // entries of the files
+    std::set<std::string> used_;  // entries of the files
     std::shared_ptr<const Tokenizer> tokenizer_;
 };
 

@@ -36,6 +36,10 @@ Result<HfSizes> map_sizes(const HfConfig& config, HfMapping& out, const HfSizeKe
     const std::uint32_t head_dim =
         keys.default_head_dim == 0 ? s.dim / s.n_heads : keys.default_head_dim;
     KVASIR_TRY(s.head_dim, config.u32_or("head_dim", head_dim));
+    if (s.head_dim > 1U << 16U) {
+        return config.fields().corrupt(
+            fmt::format("`head_dim`: {}, expected 1 to {}", s.head_dim, 1U << 16U));
+    }
     out.set("block_count", s.n_layers, keys.n_layers);
     out.set("embedding_length", s.dim, keys.dim);
     out.set("feed_forward_length", ffn_dim, keys.ffn_dim);

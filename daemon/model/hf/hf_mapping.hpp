@@ -33,7 +33,6 @@ struct HfTensor {
     std::string name;                // GGUF's
     std::vector<std::string> parts;  // the directory's; one, or a stack
     HfLayout layout;
-    bool is_optional = false;
     bool is_stack = false;
 };
 
@@ -62,13 +61,10 @@ struct HfMapping {
     void tensor(std::string name, std::string part, HfLayout layout = HfLayout{}) {
         tensors.push_back({std::move(name), {std::move(part)}, layout});
     }
-    void optional_tensor(std::string name, std::string part, HfLayout layout = HfLayout{}) {
-        tensors.push_back({std::move(name), {std::move(part)}, layout, true});
-    }
     /// `name`.weight and `name`.bias.
     void biased(const std::string& name, const std::string& part, HfLayout layout = HfLayout{});
     void stack(std::string name, std::vector<std::string> parts) {
-        tensors.push_back({std::move(name), std::move(parts), HfLayout{}, false, true});
+        tensors.push_back({std::move(name), std::move(parts), HfLayout{}, true});
     }
 };
 
