@@ -152,7 +152,8 @@ BOOST_AUTO_TEST_CASE(the_body_is_passed_as_sent) {
         HttpLimits{}, model.n_vocab, ChatWriter::model_template);
     BOOST_REQUIRE(request.has_value());
     BOOST_TEST(render_with_template(model, *request->chat_variables).value() ==
-               "<|im_start|>tool\nab<|im_end|>\n[{\"type\": \"function\"}]E"
+               "<|im_start|>tool\nab<|im_end|>\n[{\"type\": \"function\", \"function\": {\"name\": "
+               "\"f\"}}]E"
                "<|im_start|>assistant\n");
     for (const char* wrong :
          {R"({"messages":[]})", R"({"messages":[1]})", R"({})", R"({"messages":[{"role":"user"}]})",
