@@ -105,6 +105,7 @@ private:
     Result<> compute(const std::vector<RunningRequest*>& requests,
                      const std::vector<std::uint32_t>& n_tokens);
     void take_token(RunningRequest& request, std::span<const float> logits);
+    Result<TokenId> draw(RunningRequest& request, std::span<const float> logits);
     void finish(RunningRequest& request, FinishReason reason, std::optional<Error> error = {});
     void fail_all(const Error& error);
     void scrub();
@@ -141,6 +142,7 @@ private:
     bool can_admit_ = false;  // one of these waits for nothing but a free place
     std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
     std::size_t rotation_ = 0;
+    std::vector<float> allowed_logits_;  // (n_vocab) of a request with a constraint
     EngineMetrics counters_;  // published to metrics_ after each step
 
     std::thread thread_;  // last: everything above is ready when it starts

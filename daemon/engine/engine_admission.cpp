@@ -158,6 +158,8 @@ Result<> Engine::admit_one(Submitted& order) {
     sampler.accept_prompt(asked.prompt);
     StopMatcher stop(asked.stop);
     IncrementalDetokenizer detokenizer(info_->tokenizer, asked.shown_specials);
+    auto matcher =
+        asked.constraint ? std::make_unique<grammar::TokenMatcher>(asked.constraint) : nullptr;
     std::unique_ptr<RunningRequest> request(
         new RunningRequest{.id = order.id,
                            .request = std::move(order.request),
@@ -166,6 +168,7 @@ Result<> Engine::admit_one(Submitted& order) {
                            .sampler = std::move(sampler),
                            .detokenizer = std::move(detokenizer),
                            .stop = std::move(stop),
+                           .matcher = std::move(matcher),
                            .holder = holder,
                            .miss = miss,
                            .max_tokens = max_tokens,

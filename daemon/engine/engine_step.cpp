@@ -98,9 +98,22 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
     return {};
 }
 
-void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
+Result<TokenId> Engine::draw(RunningRequest& r, std::span<const float> logits) {
     const auto position = static_cast<std::uint32_t>(r.state.tokens().size());
-    auto drawn = r.sampler.sample(logits.first(model_->shape().n_vocab), position);
+    if (!r.matcher) return r.sampler.sample(logits, position);
+    allowed_logits_.assign(logits.begin(), logits.end());
+    KVASIR_TRY_VOID(r.matcher->mask(allowed_logits_, r.request.ignore_eos));
+    KVASIR_TRY(const TokenId id, r.sampler.sample(allowed_logits_, position));
+    if (!info_->tokenizer->is_end_of_generation(id)) KVASIR_TRY_VOID(r.matcher->accept(id));
+    return id;
+}
+
+void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
+    if (r.matcher && r.matcher->must_end()) {  // the empty text is all there is
+        finish(r, FinishReason::stop);
+        return;
+    }
+    const auto drawn = draw(r, logits.first(model_->shape().n_vocab));
     if (drawn.has_error()) {
         finish(r, FinishReason::error, drawn.error());
         return;
@@ -109,7 +122,7 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     if (r.n_generated == 0) r.first_token = std::chrono::steady_clock::now();
     ++r.n_generated;
     ++counters_.n_generated_tokens_total;
-    if (!r.request.ignore_eos && info_->tokenizer->is_end_of_generation(id)) {
+    if ((!r.request.ignore_eos || r.matcher) && info_->tokenizer->is_end_of_generation(id)) {
         finish(r, FinishReason::stop);
         return;
     }
@@ -127,7 +140,7 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     StopMatcher::Released released = r.stop.push(r.detokenizer.push(id));
     chunk.text = std::move(released.text);
     r.sink->on_chunk(std::move(chunk));
-    if (released.stopped) {
+    if (released.stopped || (r.matcher && r.matcher->must_end())) {
         finish(r, FinishReason::stop);
     } else if (r.n_generated >= r.max_tokens) {
         finish(r, FinishReason::length);

@@ -17,6 +17,10 @@ namespace kvasir {
 
 class Tokenizer;
 
+namespace grammar {
+struct Constraint;
+}
+
 /// How the next token is drawn. temperature 0 is greedy. Ranges are the caller's to check (http
 /// does).
 struct SamplingOptions {
@@ -50,6 +54,8 @@ struct GenerationRequest {
         stop;  // generation ends before the first of these; they are not part of the text
     bool ignore_eos = false;
     std::vector<TokenId> shown_specials;  // special tokens whose text is part of the answer's
+    /// What the text must be; it ends where nothing else can follow, whatever ignore_eos says.
+    std::shared_ptr<const grammar::Constraint> constraint;
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;
     bool is_administrator = false;        // of the caller: its prefixes are common

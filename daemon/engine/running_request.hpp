@@ -13,6 +13,7 @@
 #include "daemon/engine/sampler.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/engine/stop_matcher.hpp"
+#include "daemon/grammar/token_matcher.hpp"
 #include "daemon/model/tokenizer.hpp"
 
 namespace kvasir {
@@ -25,6 +26,7 @@ struct RunningRequest {
     Sampler sampler;
     IncrementalDetokenizer detokenizer;
     StopMatcher stop;
+    std::unique_ptr<grammar::TokenMatcher> matcher;  // none: the text is free
     Holder* holder = nullptr;  // keeps its pages; none: the anonymous claim does
     Miss miss{};
     std::uint32_t max_tokens = 0;  // what context and pages leave of the request's

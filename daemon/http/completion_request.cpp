@@ -203,6 +203,7 @@ Outcome read_common(const json::object& body, const HttpLimits& limits, std::uin
     KVASIR_STEP(read_name(fields, "context", request.context));
     KVASIR_STEP(read_name(fields, "cache_salt", request.cache_salt));
     KVASIR_STEP(read_overflow(fields, request));
+    KVASIR_STEP(read_constraint(fields, request));
     return read_stream(fields, request);
 }
 

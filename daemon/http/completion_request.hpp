@@ -17,6 +17,10 @@
 
 namespace kvasir {
 
+namespace grammar {
+class Grammar;
+}
+
 enum class ChatRole { system, user, assistant };
 
 struct ChatMessage {
@@ -41,6 +45,7 @@ struct CompletionRequest {
     std::uint32_t n = 1;
     bool echo = false;
     bool ignore_eos = false;
+    std::shared_ptr<const grammar::Grammar> grammar;  // of the answer; none: free text
     bool return_tokens = false;
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;

@@ -5,6 +5,7 @@
 #include "daemon/http/access.hpp"
 #include "daemon/http/chat_text.hpp"
 #include "daemon/http/completion_request.hpp"
+#include "daemon/http/constraint.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/generation_call.hpp"
 #include "daemon/http/handlers.hpp"
@@ -26,6 +27,8 @@ void add_choices(GenerationCall::Plan& plan, const CompletionRequest& request,
     const auto n_prompt = static_cast<std::uint32_t>(ids.size());
     const std::uint32_t room =
         n_prompt < model.context_length ? model.context_length - n_prompt : 1;
+    const std::shared_ptr<const grammar::Constraint> constraint =
+        find_constraint(model, request.grammar);
     for (std::uint32_t choice = 0; choice < request.n; ++choice) {
         GenerationRequest& one = plan.requests.emplace_back();
         one.request_id = plan.shape.id;
@@ -36,6 +39,7 @@ void add_choices(GenerationCall::Plan& plan, const CompletionRequest& request,
         one.stop = request.stop;
         one.ignore_eos = request.ignore_eos;
         one.slides = request.slides;
+        one.constraint = constraint;
         one.logprobs = request.logprobs;
         one.n_top_logprobs = request.n_top_logprobs;
     }

@@ -44,6 +44,9 @@ Outcome take_chat_variables(boost::json::object& body, bool add_generation_promp
 Outcome add_prompt(const boost::json::value& value, std::string_view param, std::uint32_t n_vocab,
                    CompletionRequest& request);
 
+/// response_format, grammar, json_schema.
+Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
+
 /// The fields that both routes have.
 Outcome read_common(const boost::json::object& body, const HttpLimits& limits,
                     std::uint32_t n_vocab, CompletionRequest& request);

@@ -18,7 +18,6 @@ enum class Harmless {
     nothing,      // null alone
     falsy,        // false, 0, "", []
     one,          // 1: off, for a truncation
-    text_format,  // {"type": "text"}
     text_only,    // ["text"]
     no_tool,      // "none", "auto"
 };
@@ -35,13 +34,10 @@ constexpr std::array kFields{
     Field{"tool_choice", Harmless::no_tool},
     Field{"functions", Harmless::falsy},
     Field{"function_call", Harmless::no_tool},
-    Field{"response_format", Harmless::text_format},
     Field{"modalities", Harmless::text_only},
     Field{"audio", Harmless::nothing},
     Field{"web_search_options", Harmless::nothing},
     // other servers
-    Field{"grammar", Harmless::falsy},
-    Field{"json_schema", Harmless::nothing},
     Field{"guided_json", Harmless::nothing},
     Field{"guided_regex", Harmless::falsy},
     Field{"guided_choice", Harmless::falsy},
@@ -77,19 +73,12 @@ bool is_falsy(const json::value& value) {
     return is_number(value, 0);
 }
 
-bool asks_for_text(const json::value& value) {
-    if (!value.is_object()) return false;
-    const json::value* type = value.get_object().if_contains("type");
-    return type != nullptr && text_of(*type) == "text";
-}
-
 bool is_harmless(const json::value& value, Harmless harmless) {
     if (value.is_null()) return true;
     switch (harmless) {
         case Harmless::nothing: return false;
         case Harmless::falsy: return is_falsy(value);
         case Harmless::one: return is_number(value, 1);
-        case Harmless::text_format: return asks_for_text(value);
         case Harmless::text_only:
             return value.is_array() && value.get_array().size() == 1 &&
                    text_of(value.get_array()[0]) == "text";
