@@ -16,7 +16,8 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kWordBits = 64;
 
 Error too_ambiguous() {
-    return {ErrorCode::unsupported, "the grammar can be read in too many ways at once for this text"};
+    return {ErrorCode::unsupported,
+            "the grammar can be read in too many ways at once for this text"};
 }
 
 }  // namespace

@@ -1,0 +1,30 @@
+// JSON Schema as a grammar of the texts that satisfy it.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <boost/system/result.hpp>
+#include <memory>
+#include <string>
+
+#include "config/base/error.hpp"
+#include "daemon/grammar/grammar.hpp"
+
+namespace kvasir::grammar {
+
+struct SchemaError {
+    std::string path;  // e.g. "properties.name.pattern"; empty: the schema itself
+    std::string message;
+};
+
+template <class T>
+using SchemaResult = boost::system::result<T, SchemaError>;
+
+/// Every text is one JSON value that the schema accepts, under draft-07's and 2020-12's meaning of
+/// its keywords; not every value that it accepts can be written. What narrows it:
+///   - properties come in the order of the schema; where `properties` stands without
+///     `additionalProperties` there are no others
+///   - numbers have 15 digits at most, formats are subsets in places
+/// A keyword that would change what is valid and that is not known is an error, never ignored.
+SchemaResult<std::shared_ptr<const Grammar>> compile_schema(const boost::json::value& schema);
+
+}  // namespace kvasir::grammar

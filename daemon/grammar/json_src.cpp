@@ -1,0 +1,2 @@
+// Boost.JSON's implementation, for programs that do not compile it themselves.
+#include <boost/json/src.hpp>
