@@ -116,6 +116,8 @@ Result<Dfa> complement(const Dfa& dfa, std::uint32_t highest, Budget& budget);
 /// Texts of low to high symbols out of 0 to highest.
 Result<Dfa> of_length(std::uint64_t low, std::optional<std::uint64_t> high, std::uint32_t highest,
                       Budget& budget);
+/// The same language with the fewest states, where not too large for that.
+Dfa minimize(Dfa dfa);
 /// Keeps what leads from the start to an end.
 Dfa trim(Dfa dfa);
 

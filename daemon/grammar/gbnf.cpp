@@ -128,7 +128,8 @@ private:
     Result<NodeId> characters(const SymbolSet& set) {
         Nfa nfa;
         const Fragment one = nfa.nothing();
-        for (const SymbolRange& range : set.ranges()) add_utf8(nfa, one.start, range, one.end);
+        Utf8Paths paths(nfa);
+        for (const SymbolRange& range : set.ranges()) paths.add(one.start, range, one.end);
         KVASIR_TRY(Dfa dfa, determinize(nfa, one, budget_));
         return builder_.terminal(std::move(dfa));
     }
@@ -142,10 +143,11 @@ private:
         }
         ++at_;
         Nfa nfa;
+        Utf8Paths paths(nfa);
         Fragment whole = nfa.empty();
         for (const std::uint32_t c : text) {
             const std::uint32_t next = nfa.add_state();
-            add_utf8(nfa, whole.end, {c, c}, next);
+            paths.add(whole.end, {c, c}, next);
             whole.end = next;
         }
         KVASIR_TRY(Dfa dfa, determinize(nfa, whole, budget_));

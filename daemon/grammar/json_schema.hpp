@@ -16,6 +16,13 @@ struct SchemaError {
     std::string message;
 };
 
+/// As for Error: only tests call value().
+[[noreturn]] inline void throw_exception_from_error(const SchemaError& error,
+                                                    const boost::source_location& location) {
+    kvasir::throw_exception_from_error(
+        Error{ErrorCode::invalid_argument, error.path + ": " + error.message}, location);
+}
+
 template <class T>
 using SchemaResult = boost::system::result<T, SchemaError>;
 

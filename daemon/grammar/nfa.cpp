@@ -141,16 +141,17 @@ private:
         }
         std::sort(cuts.begin(), cuts.end());
         cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+        std::vector<StateSet> targets(cuts.size());  // of the interval from each cut to the next
+        for (const Nfa::Edge& edge : edges) {
+            auto i = static_cast<std::size_t>(
+                std::lower_bound(cuts.begin(), cuts.end(), edge.range.low) - cuts.begin());
+            for (; cuts[i] <= edge.range.high; ++i) targets[i].push_back(edge.target);
+        }
         for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-            KVASIR_TRY_VOID(budget_.spend(edges.size()));
-            StateSet targets;
-            for (const Nfa::Edge& edge : edges) {
-                if (edge.range.low <= cuts[i] && cuts[i] <= edge.range.high)
-                    targets.push_back(edge.target);
-            }
-            if (targets.empty()) continue;
-            KVASIR_TRY_VOID(close(targets));
-            const std::uint32_t target = index_of(std::move(targets));
+            if (targets[i].empty()) continue;
+            KVASIR_TRY_VOID(budget_.spend(1 + targets[i].size()));
+            KVASIR_TRY_VOID(close(targets[i]));
+            const std::uint32_t target = index_of(std::move(targets[i]));
             dfa_.states[index].edges.push_back({cuts[i], cuts[i + 1] - 1, target});
         }
         return {};

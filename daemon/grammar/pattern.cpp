@@ -22,7 +22,8 @@ public:
     Result<Dfa> run() {
         KVASIR_TRY(const Fragment whole, read_choice(0));
         if (!is_end()) return wrong("a ) without its (");
-        return determinize(nfa_, whole, budget_);
+        KVASIR_TRY(Dfa dfa, determinize(nfa_, whole, budget_));
+        return minimize(std::move(dfa));
     }
 
 private:

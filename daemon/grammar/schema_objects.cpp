@@ -111,7 +111,8 @@ SchemaResult<std::vector<SchemaCompiler::Extra>> SchemaCompiler::extras(
     Nfa nfa;
     const Fragment names = nfa.nothing();
     for (const Member& member : named) {
-        const Fragment one = nfa.text(code_points(member.key).value_or(std::vector<std::uint32_t>()));
+        const Fragment one =
+            nfa.text(code_points(member.key).value_or(std::vector<std::uint32_t>()));
         nfa.add_empty(names.start, one.start);
         nfa.add_empty(one.end, names.end);
     }

@@ -85,7 +85,8 @@ std::optional<std::string> decode_pointer_part(std::string_view part) {
 }
 
 std::string join(const std::string& path, std::string_view part) {
-    return path.empty() ? std::string(part) : fmt::format("{}.{}", path, part);
+    if (path.empty() || part.empty()) return path.empty() ? std::string(part) : path;
+    return fmt::format("{}.{}", path, part);
 }
 
 }  // namespace

@@ -26,34 +26,6 @@ std::size_t encode(std::uint32_t code_point, std::array<std::uint32_t, 4>& bytes
     return n;
 }
 
-/// Both ends have encodings of the same length. Split until each piece is a product of byte ranges:
-/// where the ends' leading parts differ, their trailing parts must run over everything.
-void add_same_length(Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to) {
-    for (unsigned shift = 6; shift <= 18; shift += 6) {
-        const std::uint32_t tail = (1U << shift) - 1;
-        if (range.high <= kHighest[0] || (range.low & ~tail) == (range.high & ~tail)) break;
-        if ((range.low & tail) != 0) {
-            add_same_length(nfa, from, {range.low, range.low | tail}, to);
-            add_same_length(nfa, from, {(range.low | tail) + 1, range.high}, to);
-            return;
-        }
-        if ((range.high & tail) != tail) {
-            add_same_length(nfa, from, {range.low, (range.high & ~tail) - 1}, to);
-            add_same_length(nfa, from, {range.high & ~tail, range.high}, to);
-            return;
-        }
-    }
-    std::array<std::uint32_t, 4> low{};
-    std::array<std::uint32_t, 4> high{};
-    const std::size_t n = encode(range.low, low);
-    encode(range.high, high);
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::uint32_t next = i + 1 == n ? to : nfa.add_state();
-        nfa.add_edge(from, {low[i], high[i]}, next);
-        from = next;
-    }
-}
-
 constexpr std::array<std::pair<char, char>, 8> kShortEscapes{{{'"', '"'},
                                                               {'\\', '\\'},
                                                               {'/', '/'},
@@ -78,21 +50,55 @@ const SymbolSet& escaped_characters() {
 template <class AddEdge>
 Result<Dfa> rewrite(const Dfa& code_points, Budget& budget, AddEdge&& add_edge) {
     Nfa nfa;
+    Utf8Paths paths(nfa);
     const auto n = static_cast<std::uint32_t>(code_points.states.size());
     for (std::uint32_t i = 0; i <= n; ++i) nfa.add_state();
     for (std::uint32_t i = 0; i < n; ++i) {
         const Dfa::State& state = code_points.states[i];
         KVASIR_TRY_VOID(budget.spend(1 + 8 * state.edges.size()));
         for (const Dfa::Edge& edge : state.edges)
-            add_edge(nfa, i, SymbolRange{edge.low, edge.high}, edge.target);
+            add_edge(nfa, paths, i, SymbolRange{edge.low, edge.high}, edge.target);
         if (state.accepts) nfa.add_empty(i, n);
     }
-    return determinize(nfa, {0, n}, budget);
+    KVASIR_TRY(Dfa dfa, determinize(nfa, {0, n}, budget));
+    return minimize(std::move(dfa));
 }
 
 }  // namespace
 
-void add_utf8(Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to) {
+/// Both ends have encodings of the same length. Split until each piece is a product of byte ranges:
+/// where the ends' leading parts differ, their trailing parts must run over everything.
+void Utf8Paths::add_same_length(std::uint32_t from, SymbolRange range, std::uint32_t to) {
+    for (unsigned shift = 6; shift <= 18; shift += 6) {
+        const std::uint32_t tail = (1U << shift) - 1;
+        if (range.high <= kHighest[0] || (range.low & ~tail) == (range.high & ~tail)) break;
+        if ((range.low & tail) != 0) {
+            add_same_length(from, {range.low, range.low | tail}, to);
+            add_same_length(from, {(range.low | tail) + 1, range.high}, to);
+            return;
+        }
+        if ((range.high & tail) != tail) {
+            add_same_length(from, {range.low, (range.high & ~tail) - 1}, to);
+            add_same_length(from, {range.high & ~tail, range.high}, to);
+            return;
+        }
+    }
+    std::array<std::uint32_t, 4> low{};
+    std::array<std::uint32_t, 4> high{};
+    const std::size_t n = encode(range.low, low);
+    encode(range.high, high);
+    for (std::size_t i = n; --i > 0;) {
+        const auto [found, is_new] = before_.try_emplace({low[i], high[i], to}, 0);
+        if (is_new) {
+            found->second = nfa_.add_state();
+            nfa_.add_edge(found->second, {low[i], high[i]}, to);
+        }
+        to = found->second;
+    }
+    nfa_.add_edge(from, {low[0], high[0]}, to);
+}
+
+void Utf8Paths::add(std::uint32_t from, SymbolRange range, std::uint32_t to) {
     static const SymbolSet characters{{0, kSurrogates.low - 1},
                                       {kSurrogates.high + 1, kMaxCodePoint}};
     const SymbolSet wanted = SymbolSet{range}.intersection(characters);
@@ -100,7 +106,7 @@ void add_utf8(Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to)
         for (const std::uint32_t highest : kHighest) {
             if (piece.low > highest) continue;
             const std::uint32_t high = std::min(piece.high, highest);
-            add_same_length(nfa, from, {piece.low, high}, to);
+            add_same_length(from, {piece.low, high}, to);
             if (high == piece.high) break;
             piece.low = high + 1;
         }
@@ -108,32 +114,36 @@ void add_utf8(Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to)
 }
 
 Result<Dfa> to_utf8(const Dfa& code_points, Budget& budget) {
-    return rewrite(code_points, budget, add_utf8);
+    return rewrite(code_points, budget,
+                   [](Nfa&, Utf8Paths& paths, std::uint32_t from, SymbolRange range,
+                      std::uint32_t to) { paths.add(from, range, to); });
 }
 
 Result<Dfa> to_json_string(const Dfa& code_points, Budget& budget) {
-    return rewrite(code_points, budget,
-                   [](Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to) {
-                       const SymbolSet wanted{range};
-                       const SymbolSet raw =
-                           wanted.intersection(escaped_characters().complement(kMaxCodePoint));
-                       for (const SymbolRange& piece : raw.ranges()) add_utf8(nfa, from, piece, to);
-                       const SymbolSet escaped = wanted.intersection(escaped_characters());
-                       for (const SymbolRange& piece : escaped.ranges()) {
-                           for (std::uint32_t c = piece.low; c <= piece.high; ++c) {
-                               const Fragment text = nfa.ascii(escape_of(c));
-                               nfa.add_empty(from, text.start);
-                               nfa.add_empty(text.end, to);
-                           }
-                       }
-                   });
+    return rewrite(
+        code_points, budget,
+        [](Nfa& nfa, Utf8Paths& paths, std::uint32_t from, SymbolRange range, std::uint32_t to) {
+            const SymbolSet wanted{range};
+            const SymbolSet raw =
+                wanted.intersection(escaped_characters().complement(kMaxCodePoint));
+            for (const SymbolRange& piece : raw.ranges()) paths.add(from, piece, to);
+            const SymbolSet escaped = wanted.intersection(escaped_characters());
+            for (const SymbolRange& piece : escaped.ranges()) {
+                for (std::uint32_t c = piece.low; c <= piece.high; ++c) {
+                    const Fragment text = nfa.ascii(escape_of(c));
+                    nfa.add_empty(from, text.start);
+                    nfa.add_empty(text.end, to);
+                }
+            }
+        });
 }
 
 Dfa json_character() {
     Nfa nfa;
     const Fragment whole = nfa.nothing();
     const SymbolSet raw = escaped_characters().complement(kMaxCodePoint);
-    for (const SymbolRange& range : raw.ranges()) add_utf8(nfa, whole.start, range, whole.end);
+    Utf8Paths paths(nfa);
+    for (const SymbolRange& range : raw.ranges()) paths.add(whole.start, range, whole.end);
     const auto add = [&](std::initializer_list<std::string_view> steps) {
         Fragment path = nfa.ascii("\\");
         nfa.add_empty(whole.start, path.start);

@@ -1,17 +1,31 @@
 // Automata over code points become automata over the bytes that write them down.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "daemon/grammar/automaton.hpp"
 
 namespace kvasir::grammar {
 
-/// Adds the UTF-8 forms of low to high as paths between two states. Surrogates have none.
-void add_utf8(Nfa& nfa, std::uint32_t from, SymbolRange range, std::uint32_t to);
+/// Adds UTF-8 forms to an automaton over bytes; paths that end alike share their ends.
+class Utf8Paths {
+public:
+    explicit Utf8Paths(Nfa& nfa) : nfa_(nfa) {}
+    /// Those of a range of code points, from one state to another. Surrogates have none.
+    void add(std::uint32_t from, SymbolRange range, std::uint32_t to);
+
+private:
+    void add_same_length(std::uint32_t from, SymbolRange range, std::uint32_t to);
+
+    Nfa& nfa_;
+    /// The state from which bytes from low to high lead to a target.
+    std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, std::uint32_t> before_;
+};
 
 /// Errors of these: too_large.
 Result<Dfa> to_utf8(const Dfa& code_points, Budget& budget);

@@ -44,6 +44,7 @@ void TextStates::reset() {
     stacks_.clear();
     state_index_.clear();
     next_.assign(n_classes_, static_cast<std::uint32_t>(kDead));
+    n_plain_.assign(1, 0);
 }
 
 bool TextStates::may_end(TextState state) const {
@@ -176,6 +177,7 @@ TextState TextStates::intern() {
         {static_cast<std::uint32_t>(stacks_.size()), static_cast<std::uint32_t>(found_.size())});
     stacks_.insert(stacks_.end(), found_.begin(), found_.end());
     next_.resize(next_.size() + n_classes_, kUnknown);
+    n_plain_.push_back(kUnknownPlain);
     found_.clear();
     return TextState{state};
 }

@@ -37,6 +37,9 @@ public:
     bool may_end(TextState state) const;
     /// True where the text is complete: no byte can follow.
     bool must_end(TextState state) const;
+    /// So many plain characters, whichever they are, can follow, the last one maybe in part; 254:
+    /// at least as many.
+    std::uint8_t n_plain(TextState state);
     /// A state was too large to be computed and was taken as dead.
     bool has_overflowed() const { return overflowed_; }
 
@@ -50,6 +53,8 @@ public:
 private:
     static constexpr std::uint32_t kUnknown = 0xffffffffU;
     static constexpr std::uint32_t kEmptyStack = 0;
+    static constexpr std::uint8_t kManyPlain = 254;
+    static constexpr std::uint8_t kUnknownPlain = 255;
 
     struct Frame {
         NodeId node{};
@@ -71,6 +76,9 @@ private:
         bool resume = false;
     };
 
+    TextState after_plain(TextState state);
+    TextState after_character(TextState state, unsigned n_more, std::uint8_t low,
+                              std::uint8_t high);
     TextState compute(TextState from, std::uint8_t byte, std::uint32_t cls);
     std::uint32_t push(const Frame& frame);
     void begin(NodeId node, std::uint32_t stack);
@@ -94,7 +102,8 @@ private:
     std::vector<Span> spans_;            // a state's stacks
     std::vector<std::uint32_t> stacks_;  // ascending in each state
     std::unordered_multimap<std::uint64_t, std::uint32_t> state_index_;
-    std::vector<std::uint32_t> next_;  // (states, classes)
+    std::vector<std::uint32_t> next_;    // (states, classes)
+    std::vector<std::uint8_t> n_plain_;  // (states), or kUnknownPlain
 
     // Of the step being computed.
     std::vector<Order> orders_;

@@ -1,7 +1,6 @@
 #include "daemon/grammar/token_matcher.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <fmt/format.h>
 #include <limits>
 #include <utility>
@@ -30,7 +29,7 @@ TokenMatcher::TokenMatcher(std::shared_ptr<const Constraint> constraint)
 
 /// What is kept can be computed again; only the present state cannot.
 void TokenMatcher::make_room() {
-    if (states_.size_bytes() + mask_bytes_ <= kMaxBytes) return;
+    if (size_bytes() <= kMaxBytes) return;
     masks_.clear();
     mask_bytes_ = 0;
     state_ = states_.forget_all_but(state_);
@@ -49,10 +48,14 @@ TokenMatcher::Bits TokenMatcher::walk() {
             i = entry.next;
             continue;
         }
-        path_[entry.depth + 1U] = next;
-        for (std::uint32_t k = entry.first_token; k < entries[i + 1].first_token; ++k)
+        // Within a string most of the vocabulary is allowed, branch by branch.
+        const bool is_whole =
+            entry.n_plain != TokenTrie::kNotPlain && entry.n_plain <= states_.n_plain(next);
+        const std::uint32_t after = is_whole ? entry.next : i + 1;
+        for (std::uint32_t k = entry.first_token; k < entries[after].first_token; ++k)
             bits[tokens[k] / kWordBits] |= std::uint64_t{1} << (tokens[k] % kWordBits);
-        ++i;
+        path_[entry.depth + 1U] = next;
+        i = after;
     }
     return bits;
 }
@@ -83,10 +86,16 @@ Result<> TokenMatcher::mask(std::span<float> logits, bool ignore_ends) {
         std::uint64_t allowed = (*bits)[word];
         is_any = is_any || allowed != 0;
         const std::size_t begin = word * kWordBits;
+        if (begin >= n) break;
         const std::size_t end = std::min(begin + kWordBits, n);
-        for (std::size_t id = begin; id < end; ++id, allowed >>= 1) {
-            if ((allowed & 1) == 0) logits[id] = kNever;
+        if (allowed == ~std::uint64_t{0}) continue;
+        if (allowed == 0) {
+            std::fill(logits.begin() + static_cast<std::ptrdiff_t>(begin),
+                      logits.begin() + static_cast<std::ptrdiff_t>(end), kNever);
+            continue;
         }
+        for (std::size_t id = begin; id < end; ++id, allowed >>= 1)
+            logits[id] = (allowed & 1) == 0 ? kNever : logits[id];
     }
     std::fill(logits.begin() + static_cast<std::ptrdiff_t>(n), logits.end(), kNever);
     for (const auto& [id, logit] : ends) logits[id] = logit;
@@ -109,6 +118,7 @@ Result<> TokenMatcher::accept(TokenId id) {
                      fmt::format("token {}: not what the grammar allows here", id)};
     }
     state_ = state;
+    make_room();
     return {};
 }
 

@@ -43,6 +43,8 @@ public:
     bool may_end() const { return states_.may_end(state_); }
     /// Nothing but an end can follow.
     bool must_end() const { return states_.must_end(state_); }
+    /// Held for states and masks.
+    std::size_t size_bytes() const { return states_.size_bytes() + mask_bytes_; }
 
 private:
     using Bits = std::vector<std::uint64_t>;  // one a token of the vocabulary

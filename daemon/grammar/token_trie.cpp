@@ -2,9 +2,27 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
+
+#include "daemon/grammar/plain_text.hpp"
 
 namespace kvasir::grammar {
+
+namespace {
+
+/// How many plain characters stand from each byte on; kNotPlain where something else does.
+std::vector<std::uint8_t> count_plain(const std::string& text) {
+    std::vector<std::uint8_t> counts(text.size() + 1);
+    for (std::size_t i = text.size(); i-- > 0;) {
+        const std::size_t n = plain_character_bytes(std::string_view(text).substr(i));
+        const std::uint8_t rest =
+            n == 0 ? TokenTrie::kNotPlain : counts[std::min(i + n, text.size())];
+        counts[i] = rest >= TokenTrie::kNotPlain - 1 ? TokenTrie::kNotPlain
+                                                     : static_cast<std::uint8_t>(rest + 1);
+    }
+    return counts;
+}
+
+}  // namespace
 
 std::shared_ptr<const TokenTrie> TokenTrie::create(std::vector<std::string> bytes,
                                                    std::vector<TokenId> ends) {
@@ -46,6 +64,11 @@ std::shared_ptr<const TokenTrie> TokenTrie::create(std::vector<std::string> byte
                  .byte = static_cast<std::uint8_t>(text[depth])});
         }
         trie->tokens_.push_back(id);
+        const std::vector<std::uint8_t> n_plain = count_plain(text);
+        for (std::size_t depth = 0; depth < text.size(); ++depth) {
+            std::uint8_t& most = trie->entries_[open[depth]].n_plain;
+            most = std::max(most, n_plain[depth + 1]);
+        }
         trie->max_depth_ = std::max(trie->max_depth_, static_cast<std::uint32_t>(text.size()));
         before = &text;
     }

@@ -20,7 +20,12 @@ public:
         std::uint32_t first_token = 0;  // of those below and at this entry, in tokens()
         std::uint16_t depth = 0;        // bytes before this one
         std::uint8_t byte = 0;
+        /// Where all that follows this byte in these tokens is plain characters, the last one maybe
+        /// in part: how many at most; else kNotPlain.
+        std::uint8_t n_plain = 0;
     };
+
+    static constexpr std::uint8_t kNotPlain = 255;
 
     /// bytes: of each id; ends: ids that end a text, which are never part of one.
     /// Tokens longer than 64 KiB are left out. Throws std::bad_alloc only.

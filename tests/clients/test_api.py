@@ -112,9 +112,9 @@ class Api(unittest.TestCase):
         for field, value in (("temperature", -1), ("temperature", "hot"), ("max_tokens", 0), ("n", 0),
                              ("top_p", 2), ("stop", ["x"] * 10000), ("logit_bias", {"a": 1}), ("seed", 1.5),
                              ("prompt", None), ("prompt", {"a": 1}), ("stream", "yes"),
-                             ("response_format", {"type": "json_object"}), ("suffix", "end")):
+                             ("response_format", {"type": "xml"}), ("suffix", "end")):
             status, _, body = self.daemon.post("/v1/completions", {"prompt": "x", field: value})
-            self.assertEqual((status, body["error"]["param"]), (400, field), body)
+            self.assertEqual((status, body["error"]["param"].split(".")[0]), (400, field), body)
 
     def test_bodies_that_are_no_json_in_utf8(self):
         for body in (b"{", b"", b"[]", b"\xff", b'{"prompt":"\xff\xfe"}', b'{"prompt":"\\ud800"}', b"[" * 100000):

@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/grammar/token_matcher.hpp"
@@ -21,14 +22,22 @@ inline std::shared_ptr<const TokenTrie> make_vocabulary(const std::vector<std::s
     return TokenTrie::create(std::move(bytes), {256});
 }
 
+/// The text, byte by byte; whether it may end there.
+inline bool matches(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
+    TextStates states(grammar);
+    TextState state = states.start();
+    for (const char byte : text) state = states.step(state, static_cast<std::uint8_t>(byte));
+    return states.may_end(state);
+}
+
 struct Walk {
     std::string text;
     bool is_complete = false;
     std::string error;
 };
 
-/// Draws tokens until the end, at most max_tokens. The farther on, the likelier are the end and what
-/// leads there: quotes and closing brackets.
+/// Draws tokens until the end, at most max_tokens. The farther on, the likelier are the end and
+/// what leads there: quotes and closing brackets.
 inline Walk random_walk(const std::shared_ptr<const Constraint>& constraint, std::mt19937& random,
                         std::size_t max_tokens) {
     constexpr float kNever = -std::numeric_limits<float>::infinity();

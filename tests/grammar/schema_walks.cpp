@@ -12,10 +12,41 @@ using namespace kvasir;
 int main(int argc, char** argv) {
     const int n_walks = argc > 1 ? std::atoi(argv[1]) : 1;
     std::mt19937 random(argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1U);
-    const auto vocabulary = grammar::make_vocabulary(
-        {"{\"", "\":", "\": ", "\",", "\", ", "},", "}}", "]}", "[]", "{}", " {", "\"}", "true", "false",
-         "null", "the", " and", "ab", "12", "2024", "-0", "0.", ".5", "\xC3\xA9", "\xF0\x9F\xA6",
-         "\xF0\x9F\xA6\x8A", "\xE2\x82", "\\u00", "\\n", "://", "www.", ".com", "@", "\n  ", "-01"});
+    const auto vocabulary = grammar::make_vocabulary({"{\"",
+                                                      "\":",
+                                                      "\": ",
+                                                      "\",",
+                                                      "\", ",
+                                                      "},",
+                                                      "}}",
+                                                      "]}",
+                                                      "[]",
+                                                      "{}",
+                                                      " {",
+                                                      "\"}",
+                                                      "true",
+                                                      "false",
+                                                      "null",
+                                                      "the",
+                                                      " and",
+                                                      "ab",
+                                                      "12",
+                                                      "2024",
+                                                      "-0",
+                                                      "0.",
+                                                      ".5",
+                                                      "\xC3\xA9",
+                                                      "\xF0\x9F\xA6",
+                                                      "\xF0\x9F\xA6\x8A",
+                                                      "\xE2\x82",
+                                                      "\\u00",
+                                                      "\\n",
+                                                      "://",
+                                                      "www.",
+                                                      ".com",
+                                                      "@",
+                                                      "\n  ",
+                                                      "-01"});
     std::string line;
     for (int index = 0; std::getline(std::cin, line); ++index) {
         boost::json::object answer{{"schema", index}};
@@ -25,8 +56,8 @@ int main(int argc, char** argv) {
             std::cout << boost::json::serialize(answer) << "\n";
             continue;
         }
-        const auto constraint = std::make_shared<const grammar::Constraint>(
-            grammar::Constraint{*compiled, vocabulary});
+        const auto constraint =
+            std::make_shared<const grammar::Constraint>(grammar::Constraint{*compiled, vocabulary});
         for (int walk = 0; walk < n_walks; ++walk) {
             const grammar::Walk done = grammar::random_walk(constraint, random, 3000);
             answer["text"] = done.text;
