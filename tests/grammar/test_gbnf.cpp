@@ -83,7 +83,7 @@ const std::vector<Wrong> kWrong{
     {"root ::= a", "line 1: rule \"a\" is not defined"},
     {"root ::= \"a\"\nroot ::= \"b\"", "line 2: rule \"root\" is defined twice"},
     {"root ::= root \"a\" | \"b\"", "\"root\" begins with itself"},
-    {"root ::= \"\" a\na ::= \"b\"?  root", "begins with itself"},
+    {"root ::= \"\" a\na ::= \"b\"?  root | \"c\"", "begins with itself"},
     {"root ::= \"x\"? a\na ::= root \"y\" | \"z\"\n", "begins with itself"},
     {"root ::= \"a\" root", "no text can ever satisfy"},
     {"root ::= \"abc", "the text ends inside"},
@@ -115,10 +115,8 @@ BOOST_DATA_TEST_CASE(what_is_wrong_is_said, data::make(kWrong), wrong) {
 }
 
 BOOST_AUTO_TEST_CASE(every_truncation_and_many_mutations_are_survived) {
-    const std::string source = kExamples[8].source +
-                               "
-                               " + kExamples[4].source.substr(38);
-                               std::mt19937 random(3);
+    const std::string source = kExamples[8].source + "\n# x\nb ::= \"é\" [^a-z]{2,3}\n";
+    std::mt19937 random(3);
     for (std::size_t n = 0; n < source.size(); ++n)
         (void)parse_gbnf(source.substr(0, n)).has_value();
     for (int round = 0; round < 3000; ++round) {
