@@ -1,6 +1,7 @@
 #include "daemon/grammar/token_matcher.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 #include <limits>
 #include <utility>
@@ -92,6 +93,15 @@ Result<> TokenMatcher::mask(std::span<float> logits, bool ignore_ends) {
         if (allowed == 0) {
             std::fill(logits.begin() + static_cast<std::ptrdiff_t>(begin),
                       logits.begin() + static_cast<std::ptrdiff_t>(end), kNever);
+            continue;
+        }
+        constexpr int kFew = 24;
+        std::uint64_t banned = ~allowed;
+        if (std::popcount(banned) <= kFew) {
+            for (; banned != 0; banned &= banned - 1) {
+                const std::size_t id = begin + static_cast<std::size_t>(std::countr_zero(banned));
+                if (id < end) logits[id] = kNever;
+            }
             continue;
         }
         for (std::size_t id = begin; id < end; ++id, allowed >>= 1)
