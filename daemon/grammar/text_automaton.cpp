@@ -47,6 +47,35 @@ const SymbolSet& escaped_characters() {
     return set;
 }
 
+/// The short escapes where there are any; the others, \u00XX, share their beginning.
+void add_escapes(Nfa& nfa, std::uint32_t from, const SymbolSet& set, std::uint32_t to) {
+    if (set.is_empty()) return;
+    constexpr std::string_view kHex = "0123456789abcdef";
+    const Fragment slash = nfa.ascii("\\");
+    nfa.add_empty(from, slash.start);
+    std::array<std::optional<std::uint32_t>, 2> after_high{};  // after the third digit
+    const auto add = [&nfa](std::uint32_t begin, char c, std::uint32_t end) {
+        const auto byte = static_cast<unsigned char>(c);
+        nfa.add_edge(begin, {byte, byte}, end);
+    };
+    for (const SymbolRange& range : set.ranges()) {
+        for (std::uint32_t c = range.low; c <= range.high; ++c) {
+            const std::string text = escape_of(c);
+            if (text.size() == 2) {
+                add(slash.end, text[1], to);
+                continue;
+            }
+            std::optional<std::uint32_t>& high = after_high[c >> 4];
+            if (!high) {
+                const Fragment digits = nfa.ascii(text.substr(1, 4));
+                nfa.add_empty(slash.end, digits.start);
+                high = digits.end;
+            }
+            add(*high, kHex[c & 0xf], to);
+        }
+    }
+}
+
 template <class AddEdge>
 Result<Dfa> rewrite(const Dfa& code_points, Budget& budget, AddEdge&& add_edge) {
     Nfa nfa;
@@ -128,13 +157,7 @@ Result<Dfa> to_json_string(const Dfa& code_points, Budget& budget) {
                 wanted.intersection(escaped_characters().complement(kMaxCodePoint));
             for (const SymbolRange& piece : raw.ranges()) paths.add(from, piece, to);
             const SymbolSet escaped = wanted.intersection(escaped_characters());
-            for (const SymbolRange& piece : escaped.ranges()) {
-                for (std::uint32_t c = piece.low; c <= piece.high; ++c) {
-                    const Fragment text = nfa.ascii(escape_of(c));
-                    nfa.add_empty(from, text.start);
-                    nfa.add_empty(text.end, to);
-                }
-            }
+            add_escapes(nfa, from, escaped, to);
         });
 }
 
