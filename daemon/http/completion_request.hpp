@@ -33,6 +33,7 @@ using Prompt = std::variant<std::string, std::vector<TokenId>>;
 struct CompletionRequest {
     std::vector<Prompt> prompts;        // of a completion: at least one
     std::vector<ChatMessage> messages;  // of a chat: at least one
+    std::vector<TokenId> before;        // of a chat: what was said before, as tokens
     /// What a model's own template gets to see, instead of `messages`: messages as sent, tools,
     /// add_generation_prompt, chat_template_kwargs.
     std::shared_ptr<const boost::json::object> chat_variables;

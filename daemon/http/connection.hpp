@@ -103,7 +103,7 @@ private:
     void pump();
     void take_piece(ResponseSource::Piece piece);
     void send_whole(HttpResponse response);
-    void open_stream();
+    void open_stream(const char* content_type);
     void write();
     void on_write(const boost::system::error_code& ec, std::size_t n);
     void finish_response();

@@ -48,7 +48,7 @@ void Connection::take_piece(ResponseSource::Piece piece) {
         return close();
     }
     if (piece.whole) return send_whole(std::move(*piece.whole));
-    if (piece.open_stream) open_stream();
+    if (piece.open_stream) open_stream(piece.stream_type);
     append_stream_bytes(outbox_, piece.bytes, is_http_1_0_);
     if (piece.end) {
         append_stream_end(outbox_, is_http_1_0_);
@@ -68,11 +68,11 @@ void Connection::send_whole(HttpResponse response) {
     write();
 }
 
-void Connection::open_stream() {
+void Connection::open_stream(const char* content_type) {
     streaming_ = true;
     keep_alive_ = keep_alive_ && !stopping_ && !is_http_1_0_;
     context_->counters.count_response(route_, 200);
-    outbox_ += stream_head({request_id_, keep_alive_, is_http_1_0_});
+    outbox_ += stream_head(content_type, {request_id_, keep_alive_, is_http_1_0_});
 }
 
 /// Gives the socket what there is; finishes the response when all of it is gone.

@@ -56,6 +56,9 @@ struct HttpRequest {
     const char* route = "other";  // for counting, set by the router
 };
 
+constexpr const char* kEventStream = "text/event-stream; charset=utf-8";
+constexpr const char* kEventComment = ": still working\n\n";  // readers of events skip it
+
 struct HttpResponse {
     int status = 200;
     std::string content_type = "application/json";
@@ -68,11 +71,12 @@ struct HttpResponse {
 class ResponseSource {
 public:
     struct Piece {
-        std::optional<HttpResponse> whole;  // this is the answer; nothing follows
-        bool open_stream = false;           // from now on the answer is an event stream
-        std::string bytes;                  // of the stream
-        bool end = false;                   // the stream is complete
-        bool drop = false;                  // the client is too slow: close, do not finish
+        std::optional<HttpResponse> whole;       // this is the answer; nothing follows
+        bool open_stream = false;                // from now on the answer is a stream
+        const char* stream_type = kEventStream;  // with open_stream: its Content-Type
+        std::string bytes;                       // of the stream
+        bool end = false;                        // the stream is complete
+        bool drop = false;                       // the client is too slow: close, do not finish
     };
     virtual ~ResponseSource() = default;
     /// Called on the connection's strand, never concurrently. Empty piece: nothing yet; wake()

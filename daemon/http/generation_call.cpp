@@ -91,7 +91,7 @@ void GenerationCall::submit_all() {
 }
 
 void GenerationCall::on_chunk(std::size_t choice, GenerationChunk chunk) noexcept {
-    if (!plan_.shape.logprobs && !plan_.shape.return_tokens) chunk.tokens.clear();
+    if (!plan_.writer->has_tokens()) chunk.tokens.clear();
     if (chunk.text.empty() && chunk.tokens.empty()) return;
     try {
         plan_.stream ? queue(choice, std::move(chunk)) : gather(choice, std::move(chunk));
@@ -217,40 +217,28 @@ ResponseSource::Piece GenerationCall::keep_alive() {
     if (done_ || !plan_.stream) return piece;
     if (piece.bytes.empty()) {
         open(piece);
-        piece.bytes += ": still working\n\n";
+        plan_.writer->keep_alive(piece.bytes);
     }
     return piece;
-}
-
-std::string GenerationCall::echo_of(std::size_t choice) const {
-    return plan_.echoes.empty() ? std::string() : plan_.echoes[choice / plan_.n];
 }
 
 void GenerationCall::open(Piece& piece) {
     if (opened_) return;
     opened_ = true;
     piece.open_stream = true;
-    for (std::size_t choice = 0; choice < n_choices_; ++choice) {
-        if (plan_.shape.is_chat) append_role_event(piece.bytes, plan_.shape, choice);
-        ChoicePart echo{echo_of(choice), {}, 0};
-        if (echo.text.empty()) continue;
-        append_text_event(piece.bytes, plan_.shape, choice, echo);
-        parts_[choice].text_offset = count_characters(echo.text);
-    }
+    piece.stream_type = plan_.writer->stream_type();
+    plan_.writer->open(piece.bytes);
 }
 
 void GenerationCall::take_chunk(Piece& piece, std::size_t choice, GenerationChunk chunk) {
-    ChoicePart& part = parts_[choice];
     if (!plan_.stream) {
+        ChoicePart& part = parts_[choice];
         part.text += chunk.text;
         std::move(chunk.tokens.begin(), chunk.tokens.end(), std::back_inserter(part.tokens));
         return;
     }
     open(piece);
-    const ChoicePart sent{std::move(chunk.text), std::move(chunk.tokens), part.text_offset};
-    append_text_event(piece.bytes, plan_.shape, choice, sent);
-    for (const GeneratedToken& token : sent.tokens)
-        part.text_offset += count_characters(token.bytes);
+    plan_.writer->chunk(piece.bytes, choice, std::move(chunk));
 }
 
 void GenerationCall::take_end(Piece& piece, std::size_t choice, GenerationEnd end) {
@@ -266,28 +254,21 @@ void GenerationCall::take_end(Piece& piece, std::size_t choice, GenerationEnd en
         finish(piece, choice);
     } else if (plan_.stream) {
         open(piece);
-        append_finish_event(piece.bytes, plan_.shape, choice, ends_[choice]->reason, nullptr);
+        plan_.writer->end_choice(piece.bytes, choice, *ends_[choice]);
     }
 }
 
 void GenerationCall::finish(Piece& piece, std::size_t last_choice) {
     std::vector<GenerationEnd> ends;
     for (std::optional<GenerationEnd>& end : ends_) ends.push_back(std::move(*end));
-    const Usage usage = sum_usage(ends, plan_.n);
     done_ = true;
     if (!plan_.stream) {
-        for (std::size_t choice = 0; choice < n_choices_; ++choice)
-            parts_[choice].text.insert(0, echo_of(choice));
         piece.whole.emplace();
-        piece.whole->body = whole_answer_json(plan_.shape, parts_, ends, usage);
+        piece.whole->body = plan_.writer->whole(parts_, ends);
         return;
     }
     open(piece);
-    const bool usage_follows = plan_.shape.include_usage;
-    append_finish_event(piece.bytes, plan_.shape, last_choice, ends[last_choice].reason,
-                        usage_follows ? nullptr : &usage);
-    if (usage_follows) append_usage_event(piece.bytes, plan_.shape, usage);
-    append_done_event(piece.bytes);
+    plan_.writer->finish(piece.bytes, last_choice, ends);
     piece.end = true;
 }
 
@@ -296,10 +277,10 @@ void GenerationCall::fail_now(Piece& piece, const ApiError& error) {
     done_ = true;
     if (!opened_) {
         piece = {};
-        piece.whole = error_response(error);
+        piece.whole = plan_.writer->refuse(error);
         return;
     }
-    append_event(piece.bytes, error_json(error));
+    plan_.writer->fail(piece.bytes, error);
     piece.end = true;
 }
 

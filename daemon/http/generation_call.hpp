@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemon/engine/generation.hpp"
+#include "daemon/http/answer_writer.hpp"
 #include "daemon/http/completion_response.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/exchange.hpp"
@@ -24,10 +25,8 @@ class GenerationCall final : public ResponseSource,
                              public std::enable_shared_from_this<GenerationCall> {
 public:
     struct Plan {
-        AnswerShape shape;
+        std::unique_ptr<AnswerWriter> writer;  // has begun
         bool stream = false;
-        std::uint32_t n = 1;                      // choices a prompt
-        std::vector<std::string> echoes;          // a prompt; empty: no echo
         std::vector<GenerationRequest> requests;  // [prompt][n]
         std::string prompt_param;                 // what to blame for a prompt that does not fit
         std::size_t queue_bytes = 0;  // of a stream: more than this unread drops the client
@@ -72,7 +71,6 @@ private:
     void open(Piece& piece);
     void finish(Piece& piece, std::size_t last_choice);
     void fail_now(Piece& piece, const ApiError& error);
-    std::string echo_of(std::size_t choice) const;
 
     Plan plan_;
     const std::size_t n_choices_;
@@ -89,7 +87,7 @@ private:
     bool cancelled_ = false;  // what is submitted from now on is cancelled at once
 
     // Strand only.
-    std::vector<ChoicePart> parts_;  // whole answers: all of it; streams: text_offset alone
+    std::vector<ChoicePart> parts_;  // whole answers: all of it
     std::vector<std::optional<GenerationEnd>> ends_;
     std::size_t n_ended_ = 0;
     bool opened_ = false;

@@ -35,8 +35,8 @@ std::string response_head(const HttpResponse& response, const HeadFacts& facts) 
     return head;
 }
 
-std::string stream_head(const HeadFacts& facts) {
-    std::string head = common_head(200, "text/event-stream; charset=utf-8", facts);
+std::string stream_head(std::string_view content_type, const HeadFacts& facts) {
+    std::string head = common_head(200, content_type, facts);
     head += "Cache-Control: no-cache\r\n";
     if (!facts.is_http_1_0) head += "Transfer-Encoding: chunked\r\n";
     head += "\r\n";

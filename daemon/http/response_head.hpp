@@ -15,7 +15,7 @@ struct HeadFacts {
 };
 
 std::string response_head(const HttpResponse& response, const HeadFacts& facts);
-std::string stream_head(const HeadFacts& facts);
+std::string stream_head(std::string_view content_type, const HeadFacts& facts);
 /// bytes as one chunk; nothing for no bytes, for an empty chunk would end the stream.
 void append_stream_bytes(std::string& out, std::string_view bytes, bool is_http_1_0);
 void append_stream_end(std::string& out, bool is_http_1_0);
