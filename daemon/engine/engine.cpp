@@ -97,6 +97,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
         .scrub = [raw = engine.get()] { raw->scrub(); }});
     engine->info_ =
         std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
+                                                    .architecture = model.architecture(),
+                                                    .weight_bytes = model.weight_bytes(),
                                                     .context_length = model.context_length(),
                                                     .window_length = model.window_length(),
                                                     .n_vocab = model.tokenizer()->n_vocab(),

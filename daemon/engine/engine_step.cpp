@@ -123,6 +123,8 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     ++r.n_generated;
     ++counters_.n_generated_tokens_total;
     if ((!r.request.ignore_eos || r.matcher) && info_->tokenizer->is_end_of_generation(id)) {
+    if (!r.request.ignore_eos && info_->tokenizer->is_end_of_generation(id)) {
+        r.end_token = id;
         finish(r, FinishReason::stop);
         return;
     }
@@ -175,6 +177,7 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
                     .n_prompt_tokens = n_prompt_tokens,
                     .n_cached_tokens = n_cached,
                     .n_generated_tokens = r.n_generated,
+                    .end_token = r.end_token,
                     .miss = r.miss.reason,
                     .diverged_at = r.miss.diverged_at,
                     .prompt_ms = milliseconds(first - r.submitted),

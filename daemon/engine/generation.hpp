@@ -106,6 +106,7 @@ struct GenerationEnd {
     std::uint32_t n_prompt_tokens = 0;
     std::uint32_t n_cached_tokens = 0;
     std::uint32_t n_generated_tokens = 0;
+    std::optional<TokenId> end_token;  // drawn last, ended the text; in no chunk
     MissReason miss = MissReason::none;
     std::uint32_t diverged_at = 0;  // token; with retokenized, template_ and diverged
     double prompt_ms = 0;
@@ -126,6 +127,8 @@ enum class RequestId : std::uint64_t {};
 /// Fixed once the model is loaded.
 struct ModelInfo {
     std::string id;  // general.name or the file's stem
+    std::string architecture;
+    std::uint64_t weight_bytes = 0;
     std::uint32_t context_length = 0;
     std::uint32_t window_length = 0;  // of requests that slide; 0: there are none
     std::uint32_t n_vocab = 0;

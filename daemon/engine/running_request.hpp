@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct RunningRequest {
     Miss miss{};
     std::uint32_t max_tokens = 0;  // what context and pages leave of the request's
     std::uint32_t n_generated = 0;
+    std::optional<TokenId> end_token;  // that said the text is over
     std::chrono::steady_clock::time_point submitted;
     std::chrono::steady_clock::time_point first_token;  // set with the first token
     bool is_done = false;

@@ -12,7 +12,7 @@
 #include "config/base/log.hpp"
 #include "daemon/http/access.hpp"
 #include "daemon/http/connection_exchange.hpp"
-#include "daemon/http/error_response.hpp"
+#include "daemon/http/ollama_error.hpp"
 #include "daemon/http/routes.hpp"
 
 namespace kvasir {
@@ -252,13 +252,14 @@ void Connection::dispatch() {
 
 /// Answers before the request is complete, and closes: where the next one begins is unknown.
 void Connection::reject(const ApiError& error) {
+    const std::string path = parser_ ? parser_->describe().path : std::string();
     parser_.reset();
     phase_ = Phase::busy;
     keep_alive_ = false;
     streaming_ = false;
     exchange_ = nullptr;
     route_ = "rejected";
-    send_whole(error_response(error));
+    send_whole(error_response_at(path, error));
 }
 
 }  // namespace kvasir

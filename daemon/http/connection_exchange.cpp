@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "daemon/http/connection.hpp"
-#include "daemon/http/error_response.hpp"
+#include "daemon/http/ollama_error.hpp"
 
 namespace kvasir {
 
@@ -14,7 +14,8 @@ ConnectionExchange::ConnectionExchange(HttpRequest request, std::weak_ptr<Connec
 ConnectionExchange::~ConnectionExchange() {
     if (answered_) return;
     try {
-        send(error_response({ErrorKind::internal, "the request was dropped", {}}));
+        send(error_response_at(request().path,
+                               {ErrorKind::internal, "the request was dropped", {}}));
     } catch (...) {  // no memory to say so: the client's own timeout ends it
     }
 }

@@ -15,6 +15,9 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 void get_health(ServerContext& context, const ExchangePtr& exchange);
 void get_metrics(ServerContext& context, const ExchangePtr& exchange);
 void get_models(ServerContext& context, const ExchangePtr& exchange);
+void get_ollama_tags(ServerContext& context, const ExchangePtr& exchange);
+void get_ollama_ps(ServerContext& context, const ExchangePtr& exchange);
+void get_ollama_version(ServerContext& context, const ExchangePtr& exchange);
 
 // Of the cache: answered on the engine's thread, between two steps. On the io thread: no body.
 void get_sessions(ServerContext& context, const ExchangePtr& exchange);
@@ -36,6 +39,9 @@ void post_cache_evict(ServerContext& context, const ExchangePtr& exchange);
 // On a worker: they parse and tokenize. The model is ready.
 void post_completions(ServerContext& context, const ExchangePtr& exchange);
 void post_chat_completions(ServerContext& context, const ExchangePtr& exchange);
+void post_ollama_chat(ServerContext& context, const ExchangePtr& exchange);
+void post_ollama_generate(ServerContext& context, const ExchangePtr& exchange);
+void post_ollama_show(ServerContext& context, const ExchangePtr& exchange);
 void post_tokenize(ServerContext& context, const ExchangePtr& exchange);
 void post_apply_template(ServerContext& context, const ExchangePtr& exchange);
 void post_detokenize(ServerContext& context, const ExchangePtr& exchange);

@@ -46,6 +46,8 @@ Outcome add_prompt(const boost::json::value& value, std::string_view param, std:
 
 /// response_format, grammar, json_schema.
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
+/// One string under "stop" or several.
+Outcome read_stop(const JsonFields& fields, const HttpLimits& limits, CompletionRequest& request);
 
 /// The fields that both routes have.
 Outcome read_common(const boost::json::object& body, const HttpLimits& limits,

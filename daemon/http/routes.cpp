@@ -12,6 +12,7 @@
 #include "daemon/http/access.hpp"
 #include "daemon/http/error_response.hpp"
 #include "daemon/http/handlers.hpp"
+#include "daemon/http/ollama_error.hpp"
 
 namespace kvasir {
 
@@ -36,6 +37,12 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/models/{...}", get_models, true, false, false},
     Route{"POST", "/v1/completions", post_completions, true, true, false},
     Route{"POST", "/v1/chat/completions", post_chat_completions, true, true, false},
+    Route{"POST", "/api/chat", post_ollama_chat, true, true, false},
+    Route{"POST", "/api/generate", post_ollama_generate, true, true, false},
+    Route{"POST", "/api/show", post_ollama_show, true, true, false},
+    Route{"GET", "/api/tags", get_ollama_tags, true, false, false},
+    Route{"GET", "/api/ps", get_ollama_ps, true, false, false},
+    Route{"GET", "/api/version", get_ollama_version, false, false, false},
     Route{"POST", "/tokenize", post_tokenize, true, true, false},
     Route{"POST", "/detokenize", post_detokenize, true, true, false},
     Route{"POST", "/apply-template", post_apply_template, true, true, false},
@@ -115,13 +122,14 @@ std::string percent_decoded(std::string_view text) {
 }
 
 void refuse(Exchange& exchange, const ApiError& error) {
-    exchange.reply(error_response(error));
+    exchange.reply(error_response_at(exchange.request().path, error));
 }
 
 bool refuse_wrong_method(const Found& found, Exchange& exchange) {
     const std::string_view method = exchange.request().method;
     if (allows(*found.route, method)) return false;
-    HttpResponse response = error_response(
+    HttpResponse response = error_response_at(
+        exchange.request().path,
         {ErrorKind::method_not_allowed,
          fmt::format("{}: {}, expected {}", found.route->path, method, found.allowed),
          {}});

@@ -60,6 +60,7 @@ public:
 
     const ModelShape& shape() const { return shape_; }
     const std::string& name() const { return name_; }
+    const std::string& architecture() const { return architecture_; }
     /// Jinja source, and the tokens it writes by name; empty where the file has none.
     const std::string& chat_template() const { return chat_template_; }
     const std::string& bos_text() const { return bos_text_; }
@@ -122,6 +123,7 @@ private:
     // Destroyed in reverse: everything on the device before the device.
     ModelShape shape_;
     std::string name_;
+    std::string architecture_;
     std::string chat_template_;
     std::string bos_text_;
     std::string eos_text_;
