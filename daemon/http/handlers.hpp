@@ -39,6 +39,7 @@ void post_cache_evict(ServerContext& context, const ExchangePtr& exchange);
 // On a worker: they parse and tokenize. The model is ready.
 void post_completions(ServerContext& context, const ExchangePtr& exchange);
 void post_chat_completions(ServerContext& context, const ExchangePtr& exchange);
+void post_responses(ServerContext& context, const ExchangePtr& exchange);
 void post_ollama_chat(ServerContext& context, const ExchangePtr& exchange);
 void post_ollama_generate(ServerContext& context, const ExchangePtr& exchange);
 void post_ollama_show(ServerContext& context, const ExchangePtr& exchange);

@@ -37,6 +37,7 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/models/{...}", get_models, true, false, false},
     Route{"POST", "/v1/completions", post_completions, true, true, false},
     Route{"POST", "/v1/chat/completions", post_chat_completions, true, true, false},
+    Route{"POST", "/v1/responses", post_responses, true, true, false},
     Route{"POST", "/api/chat", post_ollama_chat, true, true, false},
     Route{"POST", "/api/generate", post_ollama_generate, true, true, false},
     Route{"POST", "/api/show", post_ollama_show, true, true, false},

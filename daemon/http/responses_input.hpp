@@ -1,0 +1,14 @@
+// "input" and "instructions" of POST /v1/responses. Included by .cpp files alone, as
+// request_fields.hpp.
+#pragma once
+
+#include <boost/json/array.hpp>
+
+#include "daemon/http/request_fields.hpp"
+
+namespace kvasir {
+
+/// As messages of a chat, the instructions first. Errors name the item and its part.
+Outcome read_responses_input(const JsonFields& fields, boost::json::array& messages);
+
+}  // namespace kvasir

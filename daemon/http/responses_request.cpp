@@ -1,0 +1,190 @@
+#include "daemon/http/responses_request.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <fmt/format.h>
+#include <limits>
+
+#include "daemon/http/responses_input.hpp"
+#include "daemon/http/set_conversation.hpp"
+
+namespace kvasir {
+
+namespace json = boost::json;
+
+namespace {
+
+// Source: OpenAI's API reference, "metadata".
+constexpr std::size_t kMostMetadata = 16;
+constexpr std::size_t kMetadataKeyBytes = 64;
+constexpr std::size_t kMetadataValueBytes = 512;
+
+ApiError unsupported(const std::string& param, std::string_view expected) {
+    return {ErrorKind::unsupported_parameter,
+            fmt::format("{}: not supported by this server, expected {}", param, expected), param};
+}
+
+Outcome read_object(const JsonFields& fields, std::string_view name, const json::object*& found) {
+    const json::value* value = fields.find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_object()) {
+        return field_error(fields.param(name),
+                           fmt::format("{}, expected an object", json_kind_name(*value)));
+    }
+    found = &value->get_object();
+    return std::nullopt;
+}
+
+/// Absent, or one of those.
+Outcome check_word(const JsonFields& fields, std::string_view name,
+                   std::initializer_list<std::string_view> words) {
+    std::optional<std::string_view> found;
+    KVASIR_STEP(store(fields.string(name), found));
+    if (!found) return std::nullopt;
+    for (const std::string_view word : words)
+        if (*found == word) return std::nullopt;
+    return unsupported(fields.param(name), fmt::format("\"{}\"", fmt::join(words, "\" or \"")));
+}
+
+Outcome read_text(const JsonFields& fields) {
+    const json::object* text = nullptr;
+    KVASIR_STEP(read_object(fields, "text", text));
+    if (text == nullptr) return std::nullopt;
+    const JsonFields inner(*text, "text.");
+    KVASIR_STEP(check_word(inner, "verbosity", {"medium"}));
+    const json::object* format = nullptr;
+    KVASIR_STEP(read_object(inner, "format", format));
+    if (format == nullptr) return std::nullopt;
+    const JsonFields format_fields(*format, "text.format.");
+    std::string_view type;
+    KVASIR_STEP(store(format_fields.string("type"), type));
+    if (type != "text") return unsupported("text.format", "{\"type\": \"text\"}");
+    return std::nullopt;
+}
+
+Outcome read_reasoning(const JsonFields& fields, json::object& template_variables,
+                       ResponseEcho& echo) {
+    const json::object* reasoning = nullptr;
+    KVASIR_STEP(read_object(fields, "reasoning", reasoning));
+    if (reasoning == nullptr) return std::nullopt;
+    const JsonFields inner(*reasoning, "reasoning.");
+    KVASIR_STEP(check_word(inner, "effort", {"none", "minimal", "low", "medium", "high", "xhigh"}));
+    KVASIR_STEP(store(inner.string("effort"), echo.effort));
+    KVASIR_STEP(check_word(inner, "summary", {"auto"}));  // where there is none, auto is none
+    KVASIR_STEP(check_word(inner, "generate_summary", {"auto"}));
+    if (!echo.effort) return std::nullopt;
+    template_variables["enable_thinking"] = *echo.effort != "none";
+    if (*echo.effort != "none") template_variables["reasoning_effort"] = *echo.effort;
+    return std::nullopt;
+}
+
+Outcome read_metadata(const JsonFields& fields, ResponseEcho& echo) {
+    const json::object* metadata = nullptr;
+    KVASIR_STEP(read_object(fields, "metadata", metadata));
+    if (metadata == nullptr) return std::nullopt;
+    if (metadata->size() > kMostMetadata) {
+        return field_error("metadata", fmt::format("{} entries, expected at most {}",
+                                                   metadata->size(), kMostMetadata));
+    }
+    const JsonFields inner(*metadata, "metadata.");
+    for (const auto& entry : *metadata) {
+        const std::string key(entry.key().data(), entry.key().size());
+        if (key.size() > kMetadataKeyBytes) {
+            return field_error("metadata", fmt::format("a key of {} bytes, expected at most {}",
+                                                       key.size(), kMetadataKeyBytes));
+        }
+        std::optional<std::string_view> value;
+        KVASIR_STEP(store(inner.string(key), value));
+        if (!value || value->size() > kMetadataValueBytes) {
+            return field_error(
+                inner.param(key),
+                fmt::format("expected a string of at most {} bytes", kMetadataValueBytes));
+        }
+        echo.metadata.emplace_back(key, *value);
+    }
+    return std::nullopt;
+}
+
+/// Only what there is nothing of anyway may be asked for.
+Outcome check_include(const JsonFields& fields) {
+    const json::value* value = fields.find("include");
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_array()) {
+        return field_error("include", fmt::format("{}, expected an array", json_kind_name(*value)));
+    }
+    for (const json::value& one : value->get_array()) {
+        if (!one.is_string()) return field_error("include", "expected an array of strings");
+        if (text_of(one) != "reasoning.encrypted_content")
+            return unsupported("include", "nothing or \"reasoning.encrypted_content\"");
+    }
+    return std::nullopt;
+}
+
+/// What this door has not, and fields that change nothing here.
+Outcome check_others(const JsonFields& fields, ResponseEcho& echo) {
+    KVASIR_STEP(refuse_fields(
+        fields, {"previous_response_id", "conversation", "background", "prompt", "tools",
+                 "max_tool_calls", "top_logprobs", "context_management", "moderation"}));
+    bool is_stored = false;  // accepted; the answer says that it is not
+    KVASIR_STEP(store(fields.boolean("store"), is_stored));
+    KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), echo.parallel_tool_calls));
+    for (const char* name :
+         {"user", "safety_identifier", "service_tier", "prompt_cache_retention"}) {
+        std::string_view ignored;
+        KVASIR_STEP(store(fields.string(name), ignored));
+    }
+    return check_include(fields);
+}
+
+/// Fields of the other doors that would give an answer of another shape.
+Outcome check_shape(const CompletionRequest& request) {
+    if (request.n != 1) return unsupported("n", "1");
+    if (request.return_tokens) return unsupported("return_tokens", "false");
+    return std::nullopt;
+}
+
+Outcome read_truncation(const JsonFields& fields, ResponsesRequest& read) {
+    KVASIR_STEP(check_word(fields, "truncation", {"auto", "disabled"}));
+    std::string_view truncation;
+    KVASIR_STEP(store(fields.string("truncation"), truncation));
+    read.request.truncates = read.request.truncates || truncation == "auto";
+    read.echo.truncates = read.request.truncates;
+    return std::nullopt;
+}
+
+Outcome read_responses(const json::object& body, const HttpLimits& limits, const ModelInfo& model,
+                       ResponsesRequest& read) {
+    constexpr std::int64_t kMaxTokens = std::numeric_limits<std::uint32_t>::max();
+    const JsonFields fields(body);
+    CompletionRequest& request = read.request;
+    request.is_chat = true;
+    json::array messages;
+    KVASIR_STEP(read_responses_input(fields, messages));
+    KVASIR_STEP(check_others(fields, read.echo));
+    KVASIR_STEP(read_common(body, limits, model.n_vocab, request));
+    KVASIR_STEP(check_shape(request));
+    KVASIR_STEP(store(fields.integer("max_output_tokens", 1, kMaxTokens), request.max_tokens));
+    KVASIR_STEP(read_truncation(fields, read));
+    KVASIR_STEP(read_text(fields));
+    KVASIR_STEP(read_metadata(fields, read.echo));
+    json::object template_variables;
+    KVASIR_STEP(read_reasoning(fields, template_variables, read.echo));
+    KVASIR_STEP(store(fields.string("instructions"), read.echo.instructions));
+    KVASIR_STEP(store(fields.string("prompt_cache_key"), read.echo.prompt_cache_key));
+    read.echo.max_output_tokens = request.max_tokens;
+    read.echo.temperature = request.sampling.temperature;
+    KVASIR_STEP(store(fields.number("top_p", 0, 1), read.echo.top_p));
+    return set_conversation(std::move(messages), std::move(template_variables), model, request);
+}
+
+}  // namespace
+
+ApiResult<ResponsesRequest> parse_responses_request(std::string_view body, const HttpLimits& limits,
+                                                    const ModelInfo& model) {
+    KVASIR_TRY(const json::object object, parse_json_object(body, limits.json_depth));
+    ResponsesRequest read;
+    if (Outcome wrong = read_responses(object, limits, model, read)) return std::move(*wrong);
+    return read;
+}
+
+}  // namespace kvasir
