@@ -81,27 +81,25 @@ Outcome read_sampling(const JsonFields& fields, SamplingOptions& sampling) {
 
 Outcome read_stop(const JsonFields& fields, const HttpLimits& limits, CompletionRequest& request) {
     const json::value* value = fields.find("stop");
+    const std::string param = fields.param("stop");
     if (value == nullptr) return std::nullopt;
     const auto add = [&](const json::value& one) -> Outcome {
         if (!one.is_string()) {
-            return field_error(
-                fields.param("stop"),
-                fmt::format("{} among the stop strings, expected strings", json_kind_name(one)));
+            return field_error(param, fmt::format("{} among the stop strings, expected strings",
+                                                  json_kind_name(one)));
         }
         const std::string_view text = text_of(one);
         if (text.empty() || text.size() > limits.stop_bytes) {
-            return field_error(fields.param("stop"),
-                               fmt::format("a string of {} bytes, expected 1 to {}", text.size(),
-                                           limits.stop_bytes));
+            return field_error(param, fmt::format("a string of {} bytes, expected 1 to {}",
+                                                  text.size(), limits.stop_bytes));
         }
         request.stop.emplace_back(text);
         return std::nullopt;
     };
     if (value->is_string()) return add(*value);
     if (!value->is_array()) {
-        return field_error(
-            fields.param("stop"),
-            fmt::format("{}, expected a string or an array of strings", json_kind_name(*value)));
+        return field_error(param, fmt::format("{}, expected a string or an array of strings",
+                                              json_kind_name(*value)));
     }
     const json::array& array = value->get_array();
     if (array.size() > limits.n_stops) {
