@@ -123,7 +123,6 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     ++r.n_generated;
     ++counters_.n_generated_tokens_total;
     if ((!r.request.ignore_eos || r.matcher) && info_->tokenizer->is_end_of_generation(id)) {
-    if (!r.request.ignore_eos && info_->tokenizer->is_end_of_generation(id)) {
         r.end_token = id;
         finish(r, FinishReason::stop);
         return;

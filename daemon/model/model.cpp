@@ -303,9 +303,8 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     const ModelSource& source = *opened.source;
     KVASIR_TRY(const std::string_view architecture_name, source.get_string("general.architecture"));
     KVASIR_TRY(const Architecture* architecture, find_architecture(architecture_name));
-    KVASIR_TRY(model->shape_, architecture->read_shape(source, architecture_name, options.context));
     model->architecture_ = architecture_name;
-    KVASIR_TRY(model->shape_, architecture->read_shape(file, architecture_name, options.context));
+    KVASIR_TRY(model->shape_, architecture->read_shape(source, architecture_name, options.context));
     KVASIR_TRY_VOID(model->choose_lengths(options));
     KVASIR_TRY(const auto name, source.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
