@@ -120,6 +120,33 @@ const std::vector<Wrong> kWrongGenerates{
     {R"("prompt":"a","context":[18446744073709551615])", "context"},
 };
 
+/// Of every kind, and of every size that could hurt.
+const std::vector<std::string> kAnything{"null",
+                                         "true",
+                                         "false",
+                                         "0",
+                                         "-1",
+                                         "7",
+                                         "0.5",
+                                         "-1e308",
+                                         "1e308",
+                                         "18446744073709551615",
+                                         "-9223372036854775808",
+                                         R"("")",
+                                         R"("x")",
+                                         R"("\u0000")",
+                                         "\"" + std::string(2000, 'y') + "\"",
+                                         "[]",
+                                         "[0]",
+                                         R"(["x"])",
+                                         "[null]",
+                                         "[[[]]]",
+                                         R"([{"a":1}])",
+                                         "{}",
+                                         R"({"x":1})",
+                                         R"({"type":"text"})",
+                                         R"({"":[{}]})"};
+
 ApiResult<OllamaRequest> chat(const std::string& fields) {
     return parse_ollama_chat("{" + fields + "}", kLimits, *tales_model());
 }
@@ -150,6 +177,59 @@ BOOST_DATA_TEST_CASE(a_wrong_chat_is_named, data::make(kWrongChats), wrong) {
 
 BOOST_DATA_TEST_CASE(a_wrong_prompt_is_named, data::make(kWrongGenerates), wrong) {
     check_refused(generate(wrong.field), wrong.param);
+}
+
+BOOST_AUTO_TEST_CASE(anything_in_any_field_is_taken_or_refused_with_400) {
+    const auto check = [](const ApiResult<OllamaRequest>& parsed, const std::string& fields) {
+        BOOST_TEST((parsed.has_value() || http_status(parsed.error().kind) == 400), fields);
+        if (parsed.has_error()) BOOST_TEST(!parsed.error().param.empty(), fields);
+    };
+    for (const std::string& value : kAnything) {
+        for (const char* name :
+             {"model",    "prompt",   "suffix", "images",     "format",     "options",   "system",
+              "template", "stream",   "raw",    "keep_alive", "context",    "think",     "messages",
+              "tools",    "truncate", "shift",  "logprobs",   "session_id", "cache_salt"}) {
+            const std::string fields = "\"" + std::string(name) + "\":" + value;
+            check(generate((name == std::string("prompt") ? "" : R"("prompt":"a",)") + fields),
+                  fields);
+            check(chat((name == std::string("messages")
+                            ? ""
+                            : R"("messages":[{"role":"user","content":"a"}],)") +
+                       fields),
+                  fields);
+        }
+        for (const char* name : {"num_keep",
+                                 "seed",
+                                 "num_predict",
+                                 "top_k",
+                                 "top_p",
+                                 "min_p",
+                                 "tfs_z",
+                                 "typical_p",
+                                 "repeat_last_n",
+                                 "temperature",
+                                 "repeat_penalty",
+                                 "presence_penalty",
+                                 "frequency_penalty",
+                                 "mirostat",
+                                 "mirostat_tau",
+                                 "penalize_newline",
+                                 "stop",
+                                 "num_ctx",
+                                 "num_gpu",
+                                 "use_mmap",
+                                 "num_thread"}) {
+            const std::string fields =
+                R"("prompt":"a","options":{")" + std::string(name) + "\":" + value + "}";
+            check(generate(fields), fields);
+        }
+        for (const char* name : {"role", "content", "images", "tool_calls", "thinking"}) {
+            const std::string role = name == std::string("role") ? "" : R"("role":"user",)";
+            const std::string fields =
+                R"("messages":[{)" + role + "\"" + name + "\":" + value + "}]";
+            check(chat(fields), fields);
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(bodies_that_are_no_object_are_refused) {

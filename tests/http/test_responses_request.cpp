@@ -105,6 +105,33 @@ const std::vector<Wrong> kWrongInputs{
     {R"("input":[{"type":7}])", "input[0].type"},
 };
 
+/// Of every kind, and of every size that could hurt.
+const std::vector<std::string> kAnything{"null",
+                                         "true",
+                                         "false",
+                                         "0",
+                                         "-1",
+                                         "7",
+                                         "0.5",
+                                         "-1e308",
+                                         "1e308",
+                                         "18446744073709551615",
+                                         "-9223372036854775808",
+                                         R"("")",
+                                         R"("x")",
+                                         R"("\u0000")",
+                                         "\"" + std::string(2000, 'y') + "\"",
+                                         "[]",
+                                         "[0]",
+                                         R"(["x"])",
+                                         "[null]",
+                                         "[[[]]]",
+                                         R"([{"a":1}])",
+                                         "{}",
+                                         R"({"x":1})",
+                                         R"({"type":"text"})",
+                                         R"({"":[{}]})"};
+
 ApiResult<ResponsesRequest> parse(const std::string& fields) {
     return parse_responses_request("{" + fields + "}", kLimits, *tales_model());
 }
@@ -126,6 +153,62 @@ BOOST_DATA_TEST_CASE(a_wrong_field_is_named, data::make(kWrongFields), wrong) {
 
 BOOST_DATA_TEST_CASE(a_wrong_input_is_named, data::make(kWrongInputs), wrong) {
     check_refused(parse(wrong.field), wrong.param);
+}
+
+BOOST_AUTO_TEST_CASE(anything_in_any_field_is_taken_or_refused_with_400) {
+    const auto check = [](const std::string& fields) {
+        const ApiResult<ResponsesRequest> parsed = parse(fields);
+        BOOST_TEST((parsed.has_value() || http_status(parsed.error().kind) == 400), fields);
+        if (parsed.has_error()) BOOST_TEST(!parsed.error().param.empty(), fields);
+    };
+    for (const std::string& value : kAnything) {
+        check("\"input\":" + value);
+        check(R"("input":[)" + value + "]");
+        for (const char* name : {"model",
+                                 "instructions",
+                                 "max_output_tokens",
+                                 "temperature",
+                                 "top_p",
+                                 "stream",
+                                 "stream_options",
+                                 "previous_response_id",
+                                 "conversation",
+                                 "background",
+                                 "prompt",
+                                 "store",
+                                 "tools",
+                                 "tool_choice",
+                                 "parallel_tool_calls",
+                                 "max_tool_calls",
+                                 "top_logprobs",
+                                 "include",
+                                 "truncation",
+                                 "text",
+                                 "reasoning",
+                                 "metadata",
+                                 "prompt_cache_key",
+                                 "user",
+                                 "service_tier",
+                                 "seed",
+                                 "stop",
+                                 "n",
+                                 "logit_bias",
+                                 "session_id",
+                                 "context",
+                                 "cache_salt",
+                                 "overflow"})
+            check(R"("input":"a",")" + std::string(name) + "\":" + value);
+        for (const char* name : {"type", "role", "content", "id", "status"})
+            check(R"("input":[{"role":"user","content":"a",")" + std::string(name) + "\":" + value +
+                  "}]");
+        for (const char* name : {"type", "text"})
+            check(R"("input":[{"role":"user","content":[{"type":"input_text","text":"a",")" +
+                  std::string(name) + "\":" + value + "}]}]");
+        for (const char* name : {"effort", "summary", "generate_summary"})
+            check(R"("input":"a","reasoning":{")" + std::string(name) + "\":" + value + "}");
+        for (const char* name : {"format", "verbosity"})
+            check(R"("input":"a","text":{")" + std::string(name) + "\":" + value + "}");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(bodies_that_are_no_object_are_refused) {
