@@ -77,7 +77,7 @@ const std::vector<Wrong> kWrongFields{
     {R"("return_tokens":true)", "return_tokens"},
     {R"("seed":"1")", "seed"},
     {R"("stop":1)", "stop"},
-    {R"("response_format":{"type":"json_object"})", "response_format"},
+    {R"("response_format":"json")", "response_format"},
 };
 
 const std::vector<Wrong> kWrongInputs{
