@@ -81,7 +81,8 @@ void TextStates::resume(std::uint32_t stack) {
 
 void TextStates::work_off() {
     while (!orders_.empty()) {
-        if (found_.size() > kMaxStacksPerState || seen_.size() > 8 * kMaxStacksPerState) {
+        if (found_.size() > kMaxStacksPerState || seen_.size() > 8 * kMaxStacksPerState ||
+            ++work_ > kMaxWork) {
             overflowed_ = true;
             orders_.clear();
             found_.clear();
@@ -185,6 +186,7 @@ TextState TextStates::intern() {
 TextState TextStates::compute(TextState from, std::uint8_t byte, std::uint32_t cls) {
     seen_.clear();
     const Span span = spans_[static_cast<std::size_t>(from)];
+    work_ += span.size;
     for (std::uint32_t i = 0; i < span.size; ++i) {
         const std::uint32_t stack = stacks_[span.begin + i];
         if (stack == kEmptyStack) continue;

@@ -22,9 +22,12 @@ enum class TextState : std::uint32_t {};
 class TextStates {
 public:
     static constexpr TextState kDead{0};  // what no text leads out of
-    /// More stacks than this at a time, or more states at a time than this: too_large.
+    /// More stacks or states at a time than this: has_overflowed.
     static constexpr std::size_t kMaxStacksPerState = 16'384;
     static constexpr std::size_t kMaxStates = 1U << 18;
+    /// Parts begun or ended between two calls of start_work: bounds what a grammar can cost a
+    /// token.
+    static constexpr std::size_t kMaxWork = 2'000'000;
 
     explicit TextStates(std::shared_ptr<const Grammar> grammar);
 
@@ -40,6 +43,7 @@ public:
     /// So many plain characters, whichever they are, can follow, the last one maybe in part; 254:
     /// at least as many.
     std::uint8_t n_plain(TextState state);
+    void start_work() { work_ = 0; }
     /// A state was too large to be computed and was taken as dead.
     bool has_overflowed() const { return overflowed_; }
 
@@ -96,6 +100,7 @@ private:
     std::uint32_t n_classes_ = 1;
     TextState start_{};
     bool overflowed_ = false;
+    std::size_t work_ = 0;
 
     std::vector<Frame> frames_;  // 0: the empty stack
     std::unordered_map<Frame, std::uint32_t, FrameHash> frame_index_;

@@ -65,6 +65,7 @@ Result<const TokenMatcher::Bits*> TokenMatcher::find_mask() {
     const auto known = masks_.find(static_cast<std::uint32_t>(state_));
     if (known != masks_.end()) return &known->second;
     make_room();
+    states_.start_work();
     Bits bits = walk();
     if (states_.has_overflowed()) return too_ambiguous();
     mask_bytes_ += bits.size() * sizeof(std::uint64_t);
@@ -120,6 +121,7 @@ Result<> TokenMatcher::mask(std::span<float> logits, bool ignore_ends) {
 Result<> TokenMatcher::accept(TokenId id) {
     KVASIR_CHECK(id < constraint_->tokens->n_vocab(), "accepted tokens are of the vocabulary");
     const std::string& bytes = constraint_->tokens->bytes(id);
+    states_.start_work();
     TextState state = bytes.empty() ? TextStates::kDead : state_;
     for (const char byte : bytes) state = states_.step(state, static_cast<std::uint8_t>(byte));
     if (states_.has_overflowed()) return too_ambiguous();
