@@ -15,11 +15,11 @@ namespace {
 
 // Which values ask for nothing, so that clients that send their defaults are served.
 enum class Harmless {
-    nothing,      // null alone
-    falsy,        // false, 0, "", []
-    one,          // 1: off, for a truncation
-    text_only,    // ["text"]
-    no_tool,      // "none", "auto"
+    nothing,    // null alone
+    falsy,      // false, 0, "", []
+    one,        // 1: off, for a truncation
+    text_only,  // ["text"]
+    no_tool,    // "none", "auto"
 };
 
 struct Field {
