@@ -32,15 +32,9 @@ Outcome take_schema(const json::value& schema, const std::string& param,
                        error.message);
 }
 
-/// OpenAI's {"name": ..., "schema": {...}, "strict": true}. What the schema says is always kept,
+/// OpenAI's "name": ..., "schema": {...}, "strict": true. What the schema says is always kept,
 /// strict or not.
-Outcome read_named_schema(const JsonFields& format, CompletionRequest& request) {
-    const std::string param = format.param("json_schema");
-    const json::value* value = format.find("json_schema");
-    if (value == nullptr) return field_error(param, "missing");
-    if (!value->is_object())
-        return field_error(param, fmt::format("{}, expected an object", json_kind_name(*value)));
-    const JsonFields fields(value->get_object(), param + ".");
+Outcome read_named_schema(const JsonFields& fields, CompletionRequest& request) {
     std::string_view text;
     bool strict = false;
     KVASIR_STEP(store(fields.string("name"), text));
@@ -60,7 +54,16 @@ Outcome read_response_format(const json::value& value, CompletionRequest& reques
     KVASIR_STEP(store(fields.string("type"), type));
     if (!type) return field_error(fields.param("type"), "missing");
     if (*type == "text") return std::nullopt;
-    if (*type == "json_schema") return read_named_schema(fields, request);
+    if (*type == "json_schema") {
+        const json::value* named = fields.find("json_schema");
+        const std::string param = fields.param("json_schema");
+        if (named == nullptr) return field_error(param, "missing");
+        if (!named->is_object()) {
+            return field_error(param,
+                               fmt::format("{}, expected an object", json_kind_name(*named)));
+        }
+        return read_named_schema(JsonFields(named->get_object(), param + "."), request);
+    }
     if (*type != "json_object") {
         return field_error(
             fields.param("type"),
@@ -72,6 +75,26 @@ Outcome read_response_format(const json::value& value, CompletionRequest& reques
 }
 
 }  // namespace
+
+Outcome read_ollama_format(const JsonFields& fields, CompletionRequest& request) {
+    const json::value* format = fields.find("format");
+    if (format == nullptr) return std::nullopt;
+    if (format->is_object()) return take_schema(*format, fields.param("format"), request);
+    const std::string_view name = format->is_string() ? text_of(*format) : "?";
+    if (name.empty()) return std::nullopt;
+    if (name == "json") return take_grammar(grammar::json_object_grammar(), "format", request);
+    return field_error(fields.param("format"), "expected \"json\" or a schema");
+}
+
+Outcome read_text_format(const JsonFields& format, CompletionRequest& request) {
+    std::string_view type = "text";
+    KVASIR_STEP(store(format.string("type"), type));
+    if (type == "text") return std::nullopt;
+    if (type == "json_schema") return read_named_schema(format, request);
+    if (type == "json_object")
+        return take_grammar(grammar::json_object_grammar(), format.param("type"), request);
+    return field_error(format.param("type"), "expected text, json_object or json_schema");
+}
 
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request) {
     const auto only_one = [](std::string_view param) {

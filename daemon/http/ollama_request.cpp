@@ -64,11 +64,12 @@ Outcome read_overflow(const JsonFields& fields, const ModelInfo& model,
 
 Outcome read_both(const JsonFields& fields, const HttpLimits& limits, const ModelInfo& model,
                   CompletionRequest& request) {
-    KVASIR_STEP(refuse_fields(fields, {"suffix", "tools", "images", "format", "template",
-                                       "logprobs", "top_logprobs", "width", "height", "steps"}));
+    KVASIR_STEP(refuse_fields(fields, {"suffix", "tools", "images", "template", "logprobs",
+                                       "top_logprobs", "width", "height", "steps"}));
     std::string_view ignored;  // one model is loaded; its name is checked for type alone
     KVASIR_STEP(store(fields.string("model"), ignored));
     KVASIR_STEP(check_keep_alive(fields));
+    KVASIR_STEP(read_ollama_format(fields, request));
     KVASIR_STEP(read_ollama_options(fields, limits, model, request));
     KVASIR_STEP(read_overflow(fields, model, request));
     KVASIR_STEP(read_name(fields, "session_id", request.session));

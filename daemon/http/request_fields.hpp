@@ -46,6 +46,10 @@ Outcome add_prompt(const boost::json::value& value, std::string_view param, std:
 
 /// response_format, grammar, json_schema.
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
+/// Ollama's format: "json" or a schema.
+Outcome read_ollama_format(const JsonFields& fields, CompletionRequest& request);
+/// Responses' text.format: its type, and beside it name and schema.
+Outcome read_text_format(const JsonFields& format, CompletionRequest& request);
 /// One string under "stop" or several.
 Outcome read_stop(const JsonFields& fields, const HttpLimits& limits, CompletionRequest& request);
 

@@ -46,7 +46,7 @@ Outcome check_word(const JsonFields& fields, std::string_view name,
     return unsupported(fields.param(name), fmt::format("\"{}\"", fmt::join(words, "\" or \"")));
 }
 
-Outcome read_text(const JsonFields& fields) {
+Outcome read_text(const JsonFields& fields, CompletionRequest& request) {
     const json::object* text = nullptr;
     KVASIR_STEP(read_object(fields, "text", text));
     if (text == nullptr) return std::nullopt;
@@ -56,10 +56,7 @@ Outcome read_text(const JsonFields& fields) {
     KVASIR_STEP(read_object(inner, "format", format));
     if (format == nullptr) return std::nullopt;
     const JsonFields format_fields(*format, "text.format.");
-    std::string_view type;
-    KVASIR_STEP(store(format_fields.string("type"), type));
-    if (type != "text") return unsupported("text.format", "{\"type\": \"text\"}");
-    return std::nullopt;
+    return read_text_format(format_fields, request);
 }
 
 Outcome read_reasoning(const JsonFields& fields, json::object& template_variables,
@@ -165,7 +162,7 @@ Outcome read_responses(const json::object& body, const HttpLimits& limits, const
     KVASIR_STEP(check_shape(request));
     KVASIR_STEP(store(fields.integer("max_output_tokens", 1, kMaxTokens), request.max_tokens));
     KVASIR_STEP(read_truncation(fields, read));
-    KVASIR_STEP(read_text(fields));
+    KVASIR_STEP(read_text(fields, request));
     KVASIR_STEP(read_metadata(fields, read.echo));
     json::object template_variables;
     KVASIR_STEP(read_reasoning(fields, template_variables, read.echo));

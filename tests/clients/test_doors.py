@@ -156,10 +156,27 @@ class Doors(unittest.TestCase):
         self.assertEqual(show["model_info"]["llama.context_length"], CONTEXT)
         self.assertIn("version", self.daemon.get("/api/version")[2])
 
+    def test_formats_hold_through_every_door(self):
+        schema = {"type": "object", "properties": {"who": {"enum": ["fox", "king"]}, "n": {"type": "integer", "minimum": 1, "maximum": 9}},
+                  "required": ["who", "n"], "additionalProperties": False}
+
+        def check(text):
+            value = json.loads(text)
+            self.assertEqual(sorted(value), ["n", "who"])
+            self.assertIn(value["who"], ("fox", "king"))
+            self.assertIn(value["n"], range(1, 10))
+
+        options = {"num_predict": 60, "seed": 3}
+        check(self.post("/api/generate", {"prompt": "A", "format": schema, "options": options, "stream": False})["response"])
+        check(self.post("/api/chat", {"messages": MESSAGES, "format": schema, "options": options, "stream": False})["message"]["content"])
+        answer = self.post("/v1/responses", {"input": "A", "max_output_tokens": 60,
+                                             "text": {"format": {"type": "json_schema", "name": "animal", "schema": schema}}})
+        check(answer["output"][0]["content"][0]["text"])
+
     def test_errors_have_their_doors_shape(self):
         for path, body, field in (("/api/chat", {"messages": "x"}, "messages"),
                                   ("/api/chat", {"messages": MESSAGES, "tools": [{}]}, "tools"),
-                                  ("/api/generate", {"prompt": "x", "format": "json"}, "format"),
+                                  ("/api/generate", {"prompt": "x", "format": "yaml"}, "format"),
                                   ("/api/generate", {"prompt": "x", "options": {"top_k": "x"}}, "options.top_k")):
             status, _, answer = self.daemon.post(path, body)
             self.assertEqual(status, 400, answer)
