@@ -1,6 +1,7 @@
 #include "daemon/http/answer_parser.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace kvasir {
@@ -15,7 +16,9 @@ constexpr std::string_view kMistral = "[TOOL_CALLS]";
 constexpr std::string_view kMistralArguments = "[ARGS]";
 constexpr std::string_view kObject = "<|python_tag|>";
 constexpr std::string_view kSpace = " \t\r\n";
-constexpr std::uint32_t kMostCalls = 128;
+
+constexpr std::array kMarks = {kThink,   kThinkEnd,         kHermes, kHermesEnd,
+                               kMistral, kMistralArguments, kObject};
 
 std::string_view mark_of(CallSyntax syntax) {
     switch (syntax) {
@@ -54,6 +57,10 @@ CallSyntax find_call_syntax(std::string_view chat_template) {
     // <function=name> and <arg_key> inside are other languages than JSON.
     if (has(kHermes) && !has("<function=") && !has("<arg_key>")) return CallSyntax::hermes;
     return CallSyntax::object;
+}
+
+std::span<const std::string_view> answer_marks() {
+    return kMarks;
 }
 
 bool writes_thoughts(std::string_view chat_template) {
@@ -143,7 +150,7 @@ bool AnswerParser::read_thoughts(AnswerPart& out, bool is_last) {
 }
 
 bool AnswerParser::read_text(AnswerPart& out, bool is_last) {
-    const std::string_view mark = n_calls_ < kMostCalls ? mark_of(options_.syntax) : "";
+    const std::string_view mark = n_calls_ < options_.n_most_calls ? mark_of(options_.syntax) : "";
     const std::size_t at = mark.empty() ? pending_.npos : pending_.find(mark);
     if (at != pending_.npos) {
         out.text += pending_.substr(0, trimmed_size(pending_.substr(0, at)));
@@ -254,7 +261,7 @@ bool AnswerParser::read_after_call(bool is_last) {
         return false;
     }
     pending_.erase(0, begin);
-    const bool has_more = n_calls_ < kMostCalls;
+    const bool has_more = n_calls_ < options_.n_most_calls;
     switch (options_.syntax) {
         case CallSyntax::hermes:
             if (!is_last && pending_.size() < kHermesEnd.size() &&

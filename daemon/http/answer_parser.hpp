@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ CallSyntax find_call_syntax(std::string_view chat_template);
 bool writes_thoughts(std::string_view chat_template);
 /// Whether a rendered prompt leaves the model in the middle of its thoughts.
 bool ends_in_thought(std::string_view prompt);
+
+/// What such texts are marked with: special tokens in some vocabularies.
+std::span<const std::string_view> answer_marks();
 
 /// A part of an answer, or all of it.
 struct AnswerPart {
@@ -47,6 +51,7 @@ public:
         bool has_thoughts = false;
         bool begins_in_thought = false;
         std::set<std::string, std::less<>> functions;  // declared
+        std::uint32_t n_most_calls = 128;
     };
     explicit AnswerParser(Options options);
 

@@ -57,54 +57,6 @@ Outcome check_messages(const json::value& messages) {
     return std::nullopt;
 }
 
-Outcome read_functions(const json::array& tools, std::vector<std::string>& names) {
-    for (std::size_t i = 0; i < tools.size(); ++i) {
-        const std::string param = fmt::format("tools[{}]", i);
-        if (!tools[i].is_object()) {
-            return field_error(param,
-                               fmt::format("{}, expected an object", json_kind_name(tools[i])));
-        }
-        const JsonFields tool(tools[i].get_object(), param + ".");
-        std::optional<std::string_view> type;
-        KVASIR_STEP(store(tool.string("type"), type));
-        if (type.value_or("") != "function") {
-            return ApiError{ErrorKind::unsupported_parameter,
-                            fmt::format("{}.type: expected \"function\"", param), param + ".type"};
-        }
-        const json::value* function = tool.find("function");
-        if (function == nullptr || !function->is_object())
-            return field_error(tool.param("function"), "expected an object");
-        const JsonFields fields(function->get_object(), param + ".function.");
-        std::optional<std::string_view> name;
-        KVASIR_STEP(store(fields.string("name"), name));
-        constexpr std::size_t kMostBytes = 256;
-        if (name.value_or("").empty() || name->size() > kMostBytes) {
-            return field_error(fields.param("name"),
-                               fmt::format("expected 1 to {} bytes of text", kMostBytes));
-        }
-        const json::value* parameters = fields.find("parameters");
-        if (parameters != nullptr && !parameters->is_object()) {
-            return field_error(fields.param("parameters"),
-                               fmt::format("{}, expected an object", json_kind_name(*parameters)));
-        }
-        names.emplace_back(*name);
-    }
-    return std::nullopt;
-}
-
-/// "none" hides the tools from the model; "auto" leaves the choice to it.
-Outcome read_tool_choice(const JsonFields& fields, bool& hides_tools) {
-    const json::value* choice = fields.find("tool_choice");
-    if (choice == nullptr || (choice->is_string() && text_of(*choice) == "auto"))
-        return std::nullopt;
-    if (choice->is_string() && text_of(*choice) == "none") {
-        hides_tools = true;
-        return std::nullopt;
-    }
-    return ApiError{ErrorKind::unsupported_parameter, "tool_choice: expected \"auto\" or \"none\"",
-                    "tool_choice"};
-}
-
 }  // namespace
 
 Outcome take_chat_variables(json::object& body, bool add_generation_prompt,
@@ -121,16 +73,8 @@ Outcome take_chat_variables(json::object& body, bool add_generation_prompt,
     if (fields.find("messages") == nullptr) return field_error("messages", "missing");
     KVASIR_STEP(check_messages(*fields.find("messages")));
     variables["messages"] = std::move(body["messages"]);
-    if (const json::value* tools = fields.find("tools")) {
-        if (!tools->is_array())
-            return field_error("tools",
-                               fmt::format("{}, expected an array", json_kind_name(*tools)));
-        bool hides_tools = false;
-        KVASIR_STEP(read_tool_choice(fields, hides_tools));
-        KVASIR_STEP(read_functions(tools->get_array(), request.functions));
-        if (hides_tools) request.functions.clear();
-        if (!request.functions.empty()) variables["tools"] = std::move(body["tools"]);
-    }
+    KVASIR_STEP(read_tools(fields, request));
+    if (!request.functions.empty()) variables["tools"] = std::move(body["tools"]);
     KVASIR_STEP(store(fields.boolean("add_generation_prompt"), add_generation_prompt));
     variables["add_generation_prompt"] = add_generation_prompt;
     for (const char* taken : {"messages", "tools", "tool_choice", "chat_template_kwargs"})

@@ -39,6 +39,10 @@ struct CompletionRequest {
     std::shared_ptr<const boost::json::object> chat_variables;
     bool is_chat = false;
     std::vector<std::string> functions;  // declared as tools that the model may call
+    bool calls_in_parallel = true;
+    /// Of an answer that must be a call; nullptr: it need not.
+    std::shared_ptr<const grammar::Grammar> call_grammar;
+    std::vector<TokenId> shown_specials;  // special tokens whose text is part of the answer's
 
     std::optional<std::uint32_t> max_tokens;  // absent in a chat: the rest of the context
     SamplingOptions sampling;                 // choice is set on submission

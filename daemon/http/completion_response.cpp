@@ -183,6 +183,41 @@ void write_event_end(JsonWriter& json, const AnswerShape& shape) {
     if (shape.include_usage) json.key("usage").null();
 }
 
+void write_call(JsonWriter& json, const ChoicePart::Call& call) {
+    if (!call.id.empty()) json.field("id", call.id).field("type", "function");
+    json.key("function").begin_object();
+    if (!call.name.empty()) json.field("name", call.name);
+    json.field("arguments", call.arguments).end_object();
+}
+
+void write_message(JsonWriter& json, const ChoicePart& part) {
+    json.key("content");
+    part.text.empty() && !part.calls.empty() ? json.null() : json.string(part.text);
+    if (!part.thoughts.empty()) json.field("reasoning_content", part.thoughts);
+    if (part.calls.empty()) return;
+    json.key("tool_calls").begin_array();
+    for (const ChoicePart::Call& call : part.calls) {
+        json.begin_object();
+        write_call(json, call);
+        json.end_object();
+    }
+    json.end_array();
+}
+
+void write_delta(JsonWriter& json, const ChoicePart& part) {
+    const bool has_other = !part.thoughts.empty() || !part.calls.empty();
+    if (!part.text.empty() || !has_other) json.field("content", part.text);
+    if (!part.thoughts.empty()) json.field("reasoning_content", part.thoughts);
+    if (part.calls.empty()) return;
+    json.key("tool_calls").begin_array();
+    for (const ChoicePart::Call& call : part.calls) {
+        json.begin_object().field("index", static_cast<std::uint64_t>(call.index));
+        write_call(json, call);
+        json.end_object();
+    }
+    json.end_array();
+}
+
 }  // namespace
 
 Usage sum_usage(std::span<const GenerationEnd> ends, std::uint32_t n) {
@@ -203,9 +238,9 @@ Usage sum_usage(std::span<const GenerationEnd> ends, std::uint32_t n) {
     return usage;
 }
 
-const char* to_string(FinishReason reason) {
+const char* to_string(FinishReason reason, bool has_calls) {
     switch (reason) {
-        case FinishReason::stop: return "stop";
+        case FinishReason::stop: return has_calls ? "tool_calls" : "stop";
         case FinishReason::length: return "length";
         case FinishReason::cancelled: return "cancelled";
         case FinishReason::error: return "error";
@@ -228,15 +263,15 @@ std::string whole_answer_json(const AnswerShape& shape, std::span<const ChoicePa
     for (std::size_t i = 0; i < parts.size(); ++i) {
         json.begin_object().field("index", static_cast<std::uint64_t>(i));
         if (shape.is_chat) {
-            json.key("message").begin_object();
-            json.field("role", "assistant").field("content", parts[i].text);
+            json.key("message").begin_object().field("role", "assistant");
+            write_message(json, parts[i]);
             json.key("refusal").null().end_object();
         } else {
             json.field("text", parts[i].text);
         }
         write_logprobs(json, shape, parts[i]);
         if (shape.return_tokens) write_tokens(json, parts[i].tokens);
-        write_finish(json, to_string(ends[i].reason));
+        write_finish(json, to_string(ends[i].reason, !parts[i].calls.empty()));
         json.end_object();
     }
     json.end_array();
@@ -274,7 +309,9 @@ void append_text_event(std::string& out, const AnswerShape& shape, std::size_t c
     JsonWriter json(event);
     write_event_choice(json, shape, choice);
     if (shape.is_chat) {
-        json.key("delta").begin_object().field("content", part.text).end_object();
+        json.key("delta").begin_object();
+        write_delta(json, part);
+        json.end_object();
     } else {
         json.field("text", part.text);
     }
@@ -287,7 +324,7 @@ void append_text_event(std::string& out, const AnswerShape& shape, std::size_t c
 }
 
 void append_finish_event(std::string& out, const AnswerShape& shape, std::size_t choice,
-                         FinishReason reason, const Usage* last) {
+                         const char* reason, const Usage* last) {
     std::string event;
     JsonWriter json(event);
     write_event_choice(json, shape, choice);
@@ -297,7 +334,7 @@ void append_finish_event(std::string& out, const AnswerShape& shape, std::size_t
         json.field("text", "");
     }
     json.key("logprobs").null();
-    write_finish(json, to_string(reason));
+    write_finish(json, reason);
     write_event_end(json, shape);
     if (last != nullptr) write_timings(json, *last);
     json.end_object();

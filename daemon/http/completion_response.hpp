@@ -26,9 +26,17 @@ struct AnswerShape {
 
 /// A choice's output, or the part of it that one event carries.
 struct ChoicePart {
+    struct Call {
+        std::uint32_t index = 0;
+        std::string id;  // with the name: in a call's first part
+        std::string name;
+        std::string arguments;
+    };
     std::string text;
     std::vector<GeneratedToken> tokens;
     std::size_t text_offset = 0;  // characters of the choice before this part
+    std::string thoughts;
+    std::vector<Call> calls;
 };
 
 struct Usage {
@@ -44,7 +52,8 @@ struct Usage {
 /// ends: [prompt][n]. A prompt counts once, whatever n is; times are the longest choice's.
 Usage sum_usage(std::span<const GenerationEnd> ends, std::uint32_t n);
 
-const char* to_string(FinishReason reason);
+/// has_calls: the choice ended with calls of functions.
+const char* to_string(FinishReason reason, bool has_calls = false);
 
 /// Bytes that start a character.
 std::size_t count_characters(std::string_view text);
@@ -59,7 +68,7 @@ void append_text_event(std::string& out, const AnswerShape& shape, std::size_t c
                        const ChoicePart& part);
 /// usage where this is the last event: it then carries the timings.
 void append_finish_event(std::string& out, const AnswerShape& shape, std::size_t choice,
-                         FinishReason reason, const Usage* last);
+                         const char* reason, const Usage* last);
 void append_usage_event(std::string& out, const AnswerShape& shape, const Usage& usage);
 void append_event(std::string& out, std::string_view json);
 void append_done_event(std::string& out);

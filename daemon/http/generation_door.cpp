@@ -33,6 +33,7 @@ void add_choices(GenerationCall::Plan& plan, const ReadRequest& read, const Mode
         one.sampling.choice = choice;
         one.stop = request.stop;
         one.ignore_eos = request.ignore_eos;
+        one.shown_specials = request.shown_specials;
         one.slides = request.slides;
         one.constraint = constraint;
         one.logprobs = request.logprobs;

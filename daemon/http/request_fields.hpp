@@ -46,6 +46,8 @@ Outcome add_prompt(const boost::json::value& value, std::string_view param, std:
 
 /// response_format, grammar, json_schema.
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
+/// tools, tool_choice, parallel_tool_calls.
+Outcome read_tools(const JsonFields& fields, CompletionRequest& request);
 /// Ollama's format: "json" or a schema.
 Outcome read_ollama_format(const JsonFields& fields, CompletionRequest& request);
 /// Responses' text.format: its type, and beside it name and schema.

@@ -386,6 +386,8 @@ def occurrences(pid, needles):
             if "r" not in fields[1] or (len(fields) > 5 and fields[5].startswith(("/", "[v"))):
                 continue
             at, end = (int(x, 16) for x in fields[0].split("-"))
+            if end - at > 1 << 34:  # a sanitizer's books on all memory, not memory
+                continue
             tail = b""
             while at < end:
                 try:

@@ -1,0 +1,132 @@
+// tools, tool_choice, parallel_tool_calls: which functions the model may call, or must.
+#include <boost/json/array.hpp>
+#include <fmt/format.h>
+
+#include "daemon/grammar/json_schema.hpp"
+#include "daemon/http/request_fields.hpp"
+
+namespace kvasir {
+
+namespace json = boost::json;
+
+namespace {
+
+struct Function {
+    std::string name;
+    json::object parameters;  // a schema
+};
+
+Outcome read_function(const json::value& value, const std::string& param, Function& read) {
+    if (!value.is_object())
+        return field_error(param, fmt::format("{}, expected an object", json_kind_name(value)));
+    const JsonFields tool(value.get_object(), param + ".");
+    std::optional<std::string_view> type;
+    KVASIR_STEP(store(tool.string("type"), type));
+    if (type.value_or("") != "function") {
+        return ApiError{ErrorKind::unsupported_parameter,
+                        fmt::format("{}.type: expected \"function\"", param), param + ".type"};
+    }
+    const json::value* function = tool.find("function");
+    if (function == nullptr || !function->is_object())
+        return field_error(tool.param("function"), "expected an object");
+    const JsonFields fields(function->get_object(), param + ".function.");
+    std::optional<std::string_view> name;
+    KVASIR_STEP(store(fields.string("name"), name));
+    constexpr std::size_t kMostBytes = 256;
+    if (name.value_or("").empty() || name->size() > kMostBytes) {
+        return field_error(fields.param("name"),
+                           fmt::format("expected 1 to {} bytes of text", kMostBytes));
+    }
+    read.name = *name;
+    read.parameters = {
+        {"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
+    const json::value* parameters = fields.find("parameters");
+    if (parameters == nullptr) return std::nullopt;
+    if (!parameters->is_object()) {
+        return field_error(fields.param("parameters"),
+                           fmt::format("{}, expected an object", json_kind_name(*parameters)));
+    }
+    if (!parameters->get_object().empty()) read.parameters = parameters->get_object();
+    return std::nullopt;
+}
+
+/// The answer is a call: an object of a name and that function's arguments.
+Outcome force_call(const std::vector<Function>& functions, std::string_view only,
+                   CompletionRequest& request) {
+    json::array calls;
+    for (const Function& function : functions) {
+        if (!only.empty() && function.name != only) continue;
+        calls.emplace_back(json::object{
+            {"type", "object"},
+            {"properties", json::object{{"name", json::object{{"const", function.name}}},
+                                        {"arguments", function.parameters}}},
+            {"required", json::array{"name", "arguments"}},
+            {"additionalProperties", false}});
+    }
+    if (calls.empty()) {
+        return field_error("tool_choice.function.name",
+                           fmt::format("\"{}\", expected one of the tools", only.substr(0, 64)));
+    }
+    auto grammar = grammar::compile_schema(json::object{{"anyOf", std::move(calls)}});
+    if (grammar.has_error()) {
+        return field_error("tools",
+                           fmt::format("a call can be forced only where each function's parameters "
+                                       "can be kept: {}: {}",
+                                       grammar.error().path, grammar.error().message));
+    }
+    request.call_grammar = std::move(*grammar);
+    return std::nullopt;
+}
+
+Outcome read_named_choice(const json::value& choice, const std::vector<Function>& functions,
+                          CompletionRequest& request) {
+    const JsonFields fields(choice.get_object(), "tool_choice.");
+    std::optional<std::string_view> type;
+    KVASIR_STEP(store(fields.string("type"), type));
+    if (type.value_or("") != "function")
+        return field_error(fields.param("type"), "expected \"function\"");
+    const json::value* function = fields.find("function");
+    if (function == nullptr || !function->is_object())
+        return field_error(fields.param("function"), "expected an object");
+    const JsonFields named(function->get_object(), "tool_choice.function.");
+    std::optional<std::string_view> name;
+    KVASIR_STEP(store(named.string("name"), name));
+    if (name.value_or("").empty()) return field_error(named.param("name"), "missing");
+    return force_call(functions, *name, request);
+}
+
+Outcome read_choice(const JsonFields& fields, const std::vector<Function>& functions,
+                    CompletionRequest& request) {
+    const json::value* choice = fields.find("tool_choice");
+    if (choice == nullptr) return std::nullopt;
+    if (choice->is_object()) return read_named_choice(*choice, functions, request);
+    const std::string_view word = choice->is_string() ? text_of(*choice) : "";
+    if (word == "auto") return std::nullopt;
+    if (word == "required") return force_call(functions, "", request);
+    if (word == "none") {
+        request.functions.clear();
+        return std::nullopt;
+    }
+    return field_error("tool_choice", "expected auto, none, required or a function");
+}
+
+}  // namespace
+
+Outcome read_tools(const JsonFields& fields, CompletionRequest& request) {
+    std::vector<Function> functions;
+    if (const json::value* tools = fields.find("tools")) {
+        if (!tools->is_array())
+            return field_error("tools",
+                               fmt::format("{}, expected an array", json_kind_name(*tools)));
+        const json::array& array = tools->get_array();
+        for (std::size_t i = 0; i < array.size(); ++i) {
+            Function& function = functions.emplace_back();
+            KVASIR_STEP(read_function(array[i], fmt::format("tools[{}]", i), function));
+            request.functions.push_back(function.name);
+        }
+    }
+    KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), request.calls_in_parallel));
+    return read_choice(fields, functions, request);
+}
+
+}  // namespace kvasir
