@@ -546,7 +546,7 @@ BOOST_AUTO_TEST_CASE(keys_too_large_for_a_page_end_the_sequence) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(sinks_are_refused_without_a_window_or_rotations) {
+BOOST_AUTO_TEST_CASE(a_window_is_refused_without_sinks_or_rotations) {
     const auto refusal = [](const std::string& path, std::uint32_t sinks, std::uint32_t recent) {
         ModelOptions options;
         options.path = path;
@@ -558,12 +558,23 @@ BOOST_AUTO_TEST_CASE(sinks_are_refused_without_a_window_or_rotations) {
         return model.error().message;
     };
     const std::string goldens = std::string(KVASIR_TEST_DATA) + "/golden/arch/";
-    const std::string no_window = refusal(goldens + "llama.gguf", 4, 0);
-    BOOST_TEST(no_window.find("4 sinks and 0 recent") != std::string::npos, no_window);
     const std::string no_sinks = refusal(goldens + "llama.gguf", 0, 40);
     BOOST_TEST(no_sinks.find("0 sinks and 40 recent") != std::string::npos, no_sinks);
     const std::string learned = refusal(goldens + "gpt2.gguf", 4, 40);
     BOOST_TEST(learned.find("learned positions") != std::string::npos, learned);
+}
+
+BOOST_AUTO_TEST_CASE(sinks_alone_take_the_rest_of_the_context_where_the_model_allows_it) {
+    const auto window_length = [](const char* golden, std::uint32_t context) {
+        ModelOptions options;
+        options.path = std::string(KVASIR_TEST_DATA) + "/golden/arch/" + golden;
+        options.context = context;
+        options.sinks = 4;
+        return Model::load(options, {}).value()->window_length();
+    };
+    BOOST_TEST(window_length("llama.gguf", 64) == 4 * 64);
+    BOOST_TEST(window_length("llama.gguf", 4) == 0);  // no room for recent ones
+    BOOST_TEST(window_length("gpt2.gguf", 64) == 0);  // learned positions
 }
 
 BOOST_AUTO_TEST_SUITE_END()
