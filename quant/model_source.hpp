@@ -28,7 +28,7 @@ struct TensorInfo {
     std::uint32_t type;                // GGUF type number
     std::vector<std::uint64_t> shape;  // outermost first (the file stores it innermost first)
     std::span<const std::byte> data;   // whole tensor, length checked against shape and format;
-                                      // empty where make_row is set
+                                       // empty where make_row is set
     const FormatInfo*
         format;  // nullptr: a type number this build cannot decode; data is then empty
     MakeRow make_row = {};

@@ -143,7 +143,7 @@ private:
     std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
     std::size_t rotation_ = 0;
     std::vector<float> allowed_logits_;  // (n_vocab) of a request with a constraint
-    EngineMetrics counters_;  // published to metrics_ after each step
+    EngineMetrics counters_;             // published to metrics_ after each step
 
     std::thread thread_;  // last: everything above is ready when it starts
 };

@@ -58,7 +58,8 @@ public:
     void push(std::string_view text, AnswerPart& out);
     /// The answer has ended: what was held back.
     void finish(AnswerPart& out);
-    std::uint32_t n_calls() const { return n_calls_; }
+    /// A call, or the beginning of one, went out.
+    bool has_calls() const { return n_calls_ > 0 || is_given_; }
 
 private:
     enum class Mode { start, thoughts, text, call, after_call };

@@ -7,8 +7,6 @@
 
 namespace kvasir {
 
-namespace {
-
 std::shared_ptr<const grammar::TokenTrie> make_trie(const Tokenizer& tokenizer) {
     std::vector<std::string> bytes;
     std::vector<TokenId> ends;
@@ -18,6 +16,8 @@ std::shared_ptr<const grammar::TokenTrie> make_trie(const Tokenizer& tokenizer) 
     }
     return grammar::TokenTrie::create(std::move(bytes), std::move(ends));
 }
+
+namespace {
 
 std::shared_ptr<const grammar::TokenTrie> find_trie(const ModelInfo& model) {
     static std::mutex mutex;

@@ -8,6 +8,9 @@
 
 namespace kvasir {
 
+/// Of all tokens; tenths of a second for the largest vocabularies.
+std::shared_ptr<const grammar::TokenTrie> make_trie(const Tokenizer& tokenizer);
+
 /// nullptr for no grammar. The first call for a model makes the trie of its vocabulary, which every
 /// later one shares. Any thread.
 std::shared_ptr<const grammar::Constraint> find_constraint(

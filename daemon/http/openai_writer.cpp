@@ -66,7 +66,7 @@ void OpenAiWriter::append_rest(std::string& out, std::size_t choice) {
 }
 
 const char* OpenAiWriter::reason_of(std::size_t choice, const GenerationEnd& end) const {
-    return to_string(end.reason, !parsers_.empty() && parsers_[choice].n_calls() > 0);
+    return to_string(end.reason, !parsers_.empty() && parsers_[choice].has_calls());
 }
 
 std::string OpenAiWriter::echo_of(std::size_t choice) const {

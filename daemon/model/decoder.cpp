@@ -79,7 +79,7 @@ Result<> limit_attention(ModelShape& shape, std::uint32_t sinks, std::uint32_t r
     }
     shape.sink_span = sinks + recent;
     for (LayerSpan& span : shape.spans) {
-        if (span.reach.window != 0 && span.reach.window <= recent) continue;
+        if (span.reach.window != 0 && span.reach.window < sinks + recent) continue;
         span.reach = {.window = recent, .n_sinks = sinks};
     }
     return {};

@@ -125,7 +125,8 @@ struct Architecture {
                                              Ops& ops);
 };
 
-/// Attention sinks: every layer that saw more sees the first `sinks` tokens and the last `recent`.
+/// Attention sinks: every layer that saw sinks + recent tokens or more sees the first `sinks` and
+/// the last `recent`; one whose own window is narrower keeps it.
 /// Errors: invalid_argument (zeros, or a model of learned positions).
 Result<> limit_attention(ModelShape& shape, std::uint32_t sinks, std::uint32_t recent);
 

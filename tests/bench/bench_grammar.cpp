@@ -7,6 +7,7 @@
 
 #include "daemon/grammar/json_grammar.hpp"
 #include "daemon/grammar/json_schema.hpp"
+#include "daemon/http/constraint.hpp"
 #include "daemon/model/tokenizer.hpp"
 #include "quant/gguf.hpp"
 #include "tests/grammar/grammar_walk.hpp"
@@ -63,16 +64,6 @@ void measure(const char* name, const std::shared_ptr<const grammar::Constraint>&
     }
     std::printf("%-34s %5zu tokens  first %7.0f us  mean %7.1f us  worst %7.0f us\n", name,
                 n_tokens, first, total / static_cast<double>(n_tokens), worst);
-}
-
-std::shared_ptr<const grammar::TokenTrie> make_trie(const Tokenizer& tokenizer) {
-    std::vector<std::string> bytes;
-    std::vector<TokenId> ends;
-    for (TokenId id = 0; id < tokenizer.n_vocab(); ++id) {
-        bytes.push_back(tokenizer.token_bytes(id));
-        if (tokenizer.is_end_of_generation(id)) ends.push_back(id);
-    }
-    return grammar::TokenTrie::create(std::move(bytes), std::move(ends));
 }
 
 }  // namespace

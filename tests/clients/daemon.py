@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 
 KVASIRD = os.environ["KVASIRD"]
 MODEL = os.environ["KVASIR_TEST_MODEL"]
@@ -170,3 +171,20 @@ def half_request(body_bytes=None):
 def whole_request(body, path="/v1/completions"):
     data = json.dumps(body).encode()
     return b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(data), data)
+
+
+class DaemonCase(unittest.TestCase):
+    """One daemon for all tests of a class; it has to stop well."""
+    arguments = ()
+    model = MODEL
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(*cls.arguments, model=cls.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.daemon.stop()
+        log = cls.daemon.log_text()
+        cls.daemon.close()
+        assert code == 0, log

@@ -2,23 +2,12 @@
 import concurrent.futures
 import unittest
 
-from daemon import Daemon
+from daemon import DaemonCase
 
 CONTEXT = 512
 
 
-class Api(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        code = cls.daemon.stop()
-        log = cls.daemon.log_text()
-        cls.daemon.close()
-        assert code == 0, log
-
+class Api(DaemonCase):
     def complete(self, **fields):
         status, _, body = self.daemon.post("/v1/completions", fields)
         self.assertEqual(status, 200, body)

@@ -9,7 +9,7 @@ import time
 import unittest
 import urllib.parse
 
-from daemon import Daemon
+from daemon import Daemon, DaemonCase
 
 PAGE = 32
 OPENING = ("Once upon a time there was a little girl named Lily who lived in a small house at the edge of the big forest. "
@@ -32,20 +32,11 @@ def as_uid(uid, daemon, method, path, body=None):
     return status, json.loads(text) if text.startswith("{") else text
 
 
-class CacheTest(unittest.TestCase):
-    arguments = ()
-
+class CacheTest(DaemonCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon(*cls.arguments)
+        super().setUpClass()
         os.chmod(cls.daemon.directory, 0o755)
-
-    @classmethod
-    def tearDownClass(cls):
-        code = cls.daemon.stop()
-        log = cls.daemon.log_text()
-        cls.daemon.close()
-        assert code == 0, log
 
     def setUp(self):
         for one in self.ok("GET", "/v1/sessions")["data"]:

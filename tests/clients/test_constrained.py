@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from daemon import Daemon
+from daemon import DaemonCase
 
 RECORD = {
     "type": "object",
@@ -20,15 +20,7 @@ RECORD = {
 }
 
 
-class Constrained(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.close()
-
+class Constrained(DaemonCase):
     def post(self, path="/v1/completions", **fields):
         if path == "/v1/completions":
             fields.setdefault("prompt", "Once upon a time")

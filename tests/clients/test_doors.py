@@ -4,25 +4,14 @@ import json
 import socket
 import unittest
 
-from daemon import Daemon, whole_request
+from daemon import DaemonCase, whole_request
 
 CONTEXT = 512
 MESSAGES = [{"role": "system", "content": "You tell tales."}, {"role": "user", "content": "A tale of a fox, please."}]
 SEEDED = {"temperature": 0.9, "top_p": 0.95, "top_k": 50, "seed": 7}
 
 
-class Doors(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        code = cls.daemon.stop()
-        log = cls.daemon.log_text()
-        cls.daemon.close()
-        assert code == 0, log
-
+class Doors(DaemonCase):
     def post(self, path, body):
         status, _, answer = self.daemon.post(path, body)
         self.assertEqual(status, 200, answer)

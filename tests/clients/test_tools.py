@@ -6,7 +6,7 @@ import struct
 import tempfile
 import unittest
 
-from daemon import Daemon
+from daemon import DaemonCase
 
 TEMPLATE = ("{% if tools %}<|im_start|>system\nTools: {{ tools | tojson }} answer with <tool_call>{% endif %}"
             "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}"
@@ -65,21 +65,18 @@ def with_template(source, target, template):
         file.write(head + bytes(-len(head) % 32) + data[data_begin:])
 
 
-class Tools(unittest.TestCase):
+class Tools(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
-        model = os.path.join(cls.directory.name, "tools.gguf")
-        with_template(os.environ["KVASIR_TEST_MODEL"], model, TEMPLATE)
-        cls.daemon = Daemon(model=model)
+        cls.model = os.path.join(cls.directory.name, "tools.gguf")
+        with_template(os.environ["KVASIR_TEST_MODEL"], cls.model, TEMPLATE)
+        super().setUpClass()
 
     @classmethod
     def tearDownClass(cls):
-        code = cls.daemon.stop()
-        log = cls.daemon.log_text()
-        cls.daemon.close()
+        super().tearDownClass()
         cls.directory.cleanup()
-        assert code == 0, log
 
     def chat(self, status=200, **fields):
         found, _, answer = self.daemon.post("/v1/chat/completions", dict({"messages": MESSAGES, "max_tokens": 80, "seed": 5}, **fields))

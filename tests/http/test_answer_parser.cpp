@@ -315,6 +315,7 @@ BOOST_AUTO_TEST_CASE(any_text_comes_out_or_is_a_call) {
         AnswerPart last;
         parser.finish(last);
         add(read, last);
+        BOOST_REQUIRE_EQUAL(parser.has_calls(), !read.calls.empty());
         if (!read.calls.empty() || options.has_thoughts) continue;
         const auto without_space = [](std::string text) {
             std::erase_if(text, [](char c) { return c == ' ' || c == '\n'; });

@@ -2,22 +2,16 @@
 #include <boost/test/unit_test.hpp>
 
 #include "daemon/http/completion_request.hpp"
+#include "tests/http/request_cases.hpp"
 
 using namespace kvasir;
+using namespace kvasir::testing;
 namespace data = boost::unit_test::data;
 
 namespace {
 
 constexpr std::uint32_t kVocab = 4096;
 const HttpLimits kLimits;
-
-struct Wrong {
-    std::string field;  // as JSON members beside a good prompt or messages
-    std::string param;
-};
-std::ostream& operator<<(std::ostream& out, const Wrong& wrong) {
-    return out << wrong.field;
-}
 
 /// Of both routes.
 const std::vector<Wrong> kWrongEverywhere{
@@ -168,13 +162,6 @@ const std::vector<Wrong> kWrongChats{
     {R"("messages":[{"role":"user","content":"a"}],"logprobs":true,"top_logprobs":21)",
      "top_logprobs"},
 };
-
-void check_refused(const ApiResult<CompletionRequest>& parsed, const std::string& param) {
-    BOOST_REQUIRE(parsed.has_error());
-    BOOST_TEST(parsed.error().param == param);
-    BOOST_TEST(http_status(parsed.error().kind) == 400);
-    BOOST_TEST(parsed.error().message.starts_with(param));
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include "daemon/http/responses_request.hpp"
 #include "tests/http/http_fixture.hpp"
+#include "tests/http/request_cases.hpp"
 
 using namespace kvasir;
 using namespace kvasir::testing;
@@ -14,14 +15,6 @@ namespace data = boost::unit_test::data;
 namespace {
 
 const HttpLimits kLimits;
-
-struct Wrong {
-    std::string field;  // as JSON members
-    std::string param;
-};
-std::ostream& operator<<(std::ostream& out, const Wrong& wrong) {
-    return out << wrong.field;
-}
 
 /// Beside a good input.
 const std::vector<Wrong> kWrongFields{
@@ -108,41 +101,8 @@ const std::vector<Wrong> kWrongInputs{
 };
 
 /// Of every kind, and of every size that could hurt.
-const std::vector<std::string> kAnything{"null",
-                                         "true",
-                                         "false",
-                                         "0",
-                                         "-1",
-                                         "7",
-                                         "0.5",
-                                         "-1e308",
-                                         "1e308",
-                                         "18446744073709551615",
-                                         "-9223372036854775808",
-                                         R"("")",
-                                         R"("x")",
-                                         R"("\u0000")",
-                                         "\"" + std::string(2000, 'y') + "\"",
-                                         "[]",
-                                         "[0]",
-                                         R"(["x"])",
-                                         "[null]",
-                                         "[[[]]]",
-                                         R"([{"a":1}])",
-                                         "{}",
-                                         R"({"x":1})",
-                                         R"({"type":"text"})",
-                                         R"({"":[{}]})"};
-
 ApiResult<ResponsesRequest> parse(const std::string& fields) {
     return parse_responses_request("{" + fields + "}", kLimits, *tales_model());
-}
-
-void check_refused(const ApiResult<ResponsesRequest>& parsed, const std::string& param) {
-    BOOST_REQUIRE(parsed.has_error());
-    BOOST_TEST(parsed.error().param == param);
-    BOOST_TEST(http_status(parsed.error().kind) == 400);
-    BOOST_TEST(parsed.error().message.starts_with(param));
 }
 
 }  // namespace
