@@ -64,11 +64,13 @@ void Claims::move(BranchId branch, NodeId tip) {
         const bool from_is_deeper =
             to == kNoNode || (from != kNoNode && tree_.depth(from) >= tree_.depth(to));
         if (from_is_deeper) {
-            if (--nodes_[to_index(from)].n_branches == 0) --n_held_;
+            Node& node = nodes_[to_index(from)];
+            if (--node.n_branches == 0 && node.has_page) --n_held_;
             left_.push_back(from);
             from = tree_.parent(from);
         } else {
-            if (nodes_[to_index(to)].n_branches++ == 0) ++n_held_;
+            Node& node = nodes_[to_index(to)];
+            if (node.n_branches++ == 0 && node.has_page) ++n_held_;
             to = tree_.parent(to);
         }
     }
@@ -83,6 +85,13 @@ void Claims::drop_anonymous(NodeId node) {
     nodes_[to_index(node)].anonymous = false;
 }
 
+void Claims::set_page(NodeId node, bool has_page) {
+    Node& entry = nodes_[to_index(node)];
+    n_held_ -= entry.is_held() ? 1 : 0;
+    entry.has_page = has_page;
+    n_held_ += entry.is_held() ? 1 : 0;
+}
+
 void Claims::forget(NodeId node) {
     KVASIR_CHECK(tree_.is_leaf(node), "nodes leave the tree leaves first");
     const NodeId parent = tree_.parent(node);
@@ -92,7 +101,7 @@ void Claims::forget(NodeId node) {
         unlink(branch);
         link(branch, parent);
     }
-    if (entry.n_branches > 0) --n_held_;
+    if (entry.is_held()) --n_held_;
     entry = {};
 }
 
@@ -110,7 +119,7 @@ void Claims::check_invariants() const {
     for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
         const NodeId node{i};
         KVASIR_CHECK(nodes_[i].n_branches == n_branches[i], "a node's branches are counted");
-        n_held += n_branches[i] > 0 ? 1 : 0;
+        n_held += nodes_[i].is_held() ? 1 : 0;
         for (BranchId b = nodes_[i].first_tip; b != kNoBranch; b = branches_[to_index(b)].next)
             KVASIR_CHECK(branches_[to_index(b)].tip == node, "a tip lists its branches");
         if (!tree_.contains(node)) {

@@ -45,8 +45,10 @@ public:
     bool is_anonymous(NodeId node) const { return nodes_[to_index(node)].anonymous; }
     bool is_claimed(NodeId node) const { return n_branches(node) > 0 || is_anonymous(node); }
     std::uint32_t n_branches() const { return n_open_; }
-    /// Nodes that a branch covers.
+    /// Nodes with a page that a branch covers.
     std::uint32_t n_held() const { return n_held_; }
+    /// The node has lost its page, or has one again. A new one has.
+    void set_page(NodeId node, bool has_page);
 
     /// The node leaves the tree though it may be claimed: tips there go to its parent.
     /// REQUIRES: a leaf, still in the tree.
@@ -60,6 +62,8 @@ private:
         std::uint32_t n_branches = 0;
         BranchId first_tip = kNoBranch;  // list of the branches that end here
         bool anonymous = false;
+        bool has_page = true;
+        bool is_held() const { return n_branches > 0 && has_page; }
     };
     struct Branch {
         NodeId tip = kNoNode;

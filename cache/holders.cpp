@@ -242,6 +242,7 @@ Holders::Pages Holders::pages(const Holder& holder) const {
     }
     Pages pages;
     for (const auto& [node, n_own] : own) {
+        if (tree.is_hollow(node)) continue;
         ++pages.n;
         if (!tree.is_resident(node)) ++pages.n_on_host;
         if (claims.is_anonymous(node) || claims.n_branches(node) > n_own) ++pages.n_shared;

@@ -10,11 +10,13 @@ namespace kvasir {
 
 KvCache::KvCache(const Options& options)
     : options_(options),
+      max_held_(options.window ? max_held_pages(*options.window) : 0xffffffffU),
       pool_(options.n_pages, options.groups.size() + kFirstListedGroup),
-      tree_(options.n_pages + options.n_host_slots, options.hash_seed, options.hash),
-      claims_(tree_, options.n_pages + options.n_host_slots),
-      retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_host_slots,
-                options.hash_seed, options.groups.size() + kFirstListedGroup),
+      tree_(options.n_pages + options.n_host_slots + options.n_hollow_nodes, options.hash_seed,
+            options.hash),
+      claims_(tree_, options.n_pages + options.n_host_slots + options.n_hollow_nodes),
+      retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_hollow_nodes,
+                options.n_host_slots, options.hash_seed, options.groups.size() + kFirstListedGroup),
       dropped_(options.n_pages + options.n_host_slots) {
     groups_.resize(kFirstListedGroup);
     std::uint64_t n_kept = 0;
@@ -24,7 +26,7 @@ KvCache::KvCache(const Options& options)
         n_kept += limits.reserve;
     }
     KVASIR_CHECK(n_kept <= options.n_pages, "there are pages for all reserves");
-    node_groups_.resize(options.n_pages + options.n_host_slots);
+    node_groups_.resize(options.n_pages + options.n_host_slots + options.n_hollow_nodes);
     if (options.note_freed) pool_.note_freed();
     KVASIR_CHECK(options.n_host_slots == 0 || options.mover != nullptr, "a tier has a mover");
     free_slots_.reserve(options.n_host_slots);
@@ -55,6 +57,8 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     std::vector<NodeId> chain;
     if (options_.reuse && lookup == Lookup::allowed)
         chain = tree_.match(domain, prompt.first(prompt.size() - 1));
+    const std::size_t n_known_nodes = chain.size();
+    chain.resize(usable_length(chain));
     KVASIR_TRY_VOID(admit(group, chain, n_pages));
     Sequence sequence;
     sequence.tokens_.reserve(max_tokens);
@@ -68,9 +72,10 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     sequence.max_tokens_ = max_tokens;
     sequence.lookup_ = lookup == Lookup::allowed;
 
-    const auto n_resident = static_cast<std::uint32_t>(
-        std::ranges::count_if(chain, [&](NodeId node) { return tree_.is_resident(node); }));
-    const std::uint32_t n_to_reserve = n_pages - n_resident;
+    const Needs needs = needs_of(chain, n_pages);
+    const auto n_to_fetch = static_cast<std::uint32_t>(
+        std::ranges::count_if(needs.held, [&](NodeId node) { return !tree_.is_resident(node); }));
+    const std::uint32_t n_to_reserve = needs.n_new + n_to_fetch;
     // The last that can throw.
     DomainUse& use =
         domains_.try_emplace(domain, DomainUse{.owner = owner.value_or(domain), .group = group})
@@ -82,23 +87,91 @@ Result<KvCache::Sequence> KvCache::begin(DomainId domain, std::span<const TokenI
     stats_.n_reserved += n_to_reserve;
     ++stats_.n_sequences;
     // While pages are fetched for the first of the chain, the last must not be dropped for them.
-    const NodeId last = chain.empty() ? kNoNode : chain.back();
-    if (last != kNoNode && retainer_.is_queued(last)) retainer_.unqueue(last);
-    for (const NodeId node : chain) {
-        if (!sequence.adopt(node)) break;
-        const PageTokens tokens = prompt.subspan(sequence.tokens_.size()).first<kTokensPerPage>();
-        sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());
-    }
-    if (last != kNoNode && is_queueable(last)) queue(last);  // it was not fetched
+    for (const NodeId node : needs.held)
+        if (retainer_.is_queued(node)) retainer_.unqueue(node);
+    lease_chain(sequence, chain, prompt);
+    for (const NodeId node : needs.held)
+        if (is_queueable(node)) queue(node);  // it was not fetched
     sequence.n_cached_tokens_ = static_cast<std::uint32_t>(sequence.tokens_.size());
     if (options_.reuse) {
-        sequence.miss_ = find_miss(sequence, prompt);
+        sequence.miss_ = find_miss(sequence, prompt, n_known_nodes);
         recall(sequence, prompt);
     }
     ++(sequence.n_cached_tokens_ > 0 ? stats_.n_hits : stats_.n_misses);
     stats_.n_tokens_asked += prompt.size();
     stats_.n_tokens_reused += sequence.n_cached_tokens_;
     return sequence;
+}
+
+/// Whether a sequence that begins on a match of so many pages leases this one of them.
+bool KvCache::is_held(std::uint32_t page, std::size_t n_matched) const {
+    return !options_.window ||
+           is_in_window(*options_.window, static_cast<std::uint32_t>(n_matched) * kTokensPerPage,
+                        page);
+}
+
+/// Of a path in the tree, the longest beginning after which a token has all pages that it sees.
+std::size_t KvCache::usable_length(std::span<const NodeId> chain) const {
+    if (!options_.window) return chain.size();
+    std::size_t longest = 0;
+    std::size_t first_kept = 0;  // from here on no page is missing
+    std::size_t n_sinks_kept = 0;
+    const std::size_t n_sinks = n_sink_pages(*options_.window);
+    for (std::size_t i = 0; i < chain.size(); ++i) {
+        const bool is_kept = !tree_.is_hollow(chain[i]);
+        if (!is_kept) first_kept = i + 1;
+        if (is_kept && i == n_sinks_kept) ++n_sinks_kept;
+        const auto n_tokens = static_cast<std::uint32_t>(i + 1) * kTokensPerPage;
+        const std::size_t first_seen = first_page_in_window(*options_.window, n_tokens);
+        const bool has_sinks = n_sinks_kept >= std::min(n_sinks, i + 1);
+        if (has_sinks && first_kept <= first_seen) longest = i + 1;
+    }
+    return longest;
+}
+
+/// Once a sequence holds what it can hold at once, it gives up one page for each that it takes:
+/// those of the chain that it holds alone count for that.
+KvCache::Needs KvCache::needs_of(const std::vector<NodeId>& chain, std::uint32_t n_pages) const {
+    Needs needs;
+    std::uint32_t n_idle = 0;
+    for (std::uint32_t i = 0; i < chain.size(); ++i) {
+        if (!is_held(i, chain.size())) continue;
+        needs.held.push_back(chain[i]);
+        n_idle += is_idle(chain[i]) ? 1 : 0;
+    }
+    const auto n_left = n_pages - static_cast<std::uint32_t>(chain.size());
+    needs.n_new = std::min(n_left, max_held_ - std::min(max_held_, n_idle));
+    return needs;
+}
+
+/// The chain's pages become the sequence's, as far as their content is not lost.
+void KvCache::lease_chain(Sequence& sequence, const std::vector<NodeId>& chain,
+                          std::span<const TokenId> prompt) {
+    bool has_gap = false;
+    for (std::uint32_t i = 0; i < chain.size(); ++i) {
+        if (!is_held(i, chain.size())) {
+            sequence.pass_over(chain[i]);
+            has_gap = true;
+        } else {
+            if (i > 0 && !sequence.leases_[i - 1]) cut(chain[i]);
+            if (!sequence.adopt(chain[i])) {
+                // A shorter match would need pages that this one does without.
+                if (has_gap) sequence.give_up_chain();
+                break;
+            }
+        }
+        const PageTokens tokens = prompt.subspan(sequence.tokens_.size()).first<kTokensPerPage>();
+        sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.end());
+    }
+    for (std::size_t i = 0; i < sequence.pages_.size(); ++i)
+        if (!sequence.leases_[i]) sequence.pages_[i] = sequence.pages_.back();  // one that exists
+}
+
+/// The node does without its parent, which then may go.
+void KvCache::cut(NodeId node) {
+    tree_.cut(node);
+    const NodeId parent = tree_.parent(node);
+    if (parent != kNoNode && !tree_.is_hollow(parent)) queue_parent(parent);
 }
 
 PageLease KvCache::lease_node(NodeId node) {
@@ -111,7 +184,7 @@ PageLease KvCache::lease_node(NodeId node) {
 void KvCache::unlease_node(NodeId node, PageLease lease) {
     lease.reset();
     if (!is_cached(node)) return;
-    if (!claims_.is_claimed(node)) {  // then nothing claimed or leased follows it
+    if (!claims_.is_claimed(node)) {  // then nothing claimed follows it, and what is leased is cut
         drop_unclaimed(node, DropReason::ended);
         return;
     }
@@ -122,8 +195,9 @@ void KvCache::unlease_node(NodeId node, PageLease lease) {
 /// Whether the node can leave its tier next: nothing of its path follows there.
 bool KvCache::is_queueable(NodeId node) const {
     if (retainer_.is_queued(node)) return false;
+    if (tree_.is_hollow(node)) return false;
     return tree_.is_resident(node) ? is_cached(node) && tree_.is_frontier(node)
-                                   : tree_.is_leaf(node);
+                                   : tree_.is_end(node);
 }
 
 void KvCache::queue(NodeId node) {
@@ -152,9 +226,12 @@ PathHash KvCache::path_before(DomainId domain, NodeId parent) const {
     return tree_.domain(parent) == domain ? path : retainer_.leave_common(path, domain);
 }
 
-KvCache::Miss KvCache::find_miss(const Sequence& sequence, std::span<const TokenId> prompt) const {
+/// n_known_nodes: of the prompt's path in the tree, usable or not.
+KvCache::Miss KvCache::find_miss(const Sequence& sequence, std::span<const TokenId> prompt,
+                                 std::size_t n_known_nodes) const {
     const std::size_t at = sequence.nodes_.size() * kTokensPerPage;
     if ((prompt.size() - 1) / kTokensPerPage == sequence.nodes_.size()) return Miss::none;
+    if (options_.window && n_known_nodes > sequence.nodes_.size()) return Miss::evicted;
     const PathHash path = Retainer::next_path(path_before(sequence.domain_, sequence.tip()),
                                               prompt.subspan(at).first<kTokensPerPage>());
     if (!dropped_.knows(path)) return Miss::never_seen;
@@ -176,11 +253,11 @@ void KvCache::recall(Sequence& sequence, std::span<const TokenId> prompt) {
     }
 }
 
-/// REQUIRES: a leaf of the tree that nobody has leased, not queued.
+/// REQUIRES: an end with a page that nobody has leased, not queued. Hollow nodes that then say what
+/// came before nothing leave the tree with it.
 void KvCache::evict(NodeId node, DropReason reason) {
-    const NodeId parent = tree_.parent(node);
+    NodeId parent = tree_.parent(node);
     dropped_.remember(retainer_.path_of(node), reason);
-    claims_.forget(node);
     if (options_.open_slots != nullptr) options_.open_slots->forget(node);
     const DomainId domain = tree_.domain(node);
     --domains_.find(domain)->second.n_pages;
@@ -192,14 +269,27 @@ void KvCache::evict(NodeId node, DropReason reason) {
         free_slots_.push_back(tree_.slot(node));
         --groups_[to_index(node_groups_[to_index(node)])].n_on_host;
     }
-    tree_.remove(node);
+    if (tree_.is_leaf(node)) {
+        claims_.forget(node);
+        tree_.remove(node);
+    } else {
+        tree_.hollow_out(node);
+        claims_.set_page(node, false);
+        ++stats_.n_hollow;
+    }
     switch (reason) {
         case DropReason::space: ++stats_.n_evicted_for_space; break;
         case DropReason::request: ++stats_.n_evicted_by_request; break;
         case DropReason::expired: ++stats_.n_evicted_expired; break;
         case DropReason::ended: ++stats_.n_evicted_ended; break;
     }
-    queue_parent(parent);
+    while (parent != kNoNode && tree_.is_hollow(parent) && tree_.is_leaf(parent)) {
+        const NodeId hollow = std::exchange(parent, tree_.parent(parent));
+        claims_.forget(hollow);
+        tree_.remove(hollow);
+        --stats_.n_hollow;
+    }
+    if (parent != kNoNode && !tree_.is_hollow(parent)) queue_parent(parent);
 }
 
 void KvCache::forget_unused(DomainId domain) noexcept {
@@ -263,6 +353,15 @@ void KvCache::take_back(NodeId node, PageId page) {
     retainer_.tick();
 }
 
+/// The hollow node's page has been computed anew.
+void KvCache::fill(NodeId node, PageId page, GroupId group) {
+    tree_.fill(node, page);
+    claims_.set_page(node, true);
+    --stats_.n_hollow;
+    node_groups_[to_index(node)] = group;
+    pool_.keep(page);
+}
+
 /// Back from host memory into a page that the sequence has reserved. False: its content is lost.
 bool KvCache::fetch(NodeId node, Sequence& sequence) {
     // Making room for it must not push it out.
@@ -299,7 +398,7 @@ std::uint32_t KvCache::drop_domain(DomainId domain, std::uint32_t n_pages) {
     for (std::uint32_t i = 0; i < tree_.id_limit() && n_evicted < n_pages; ++i) {
         // From a leaf upwards, as far as nothing else hangs on the branch.
         NodeId node{i};
-        while (node != kNoNode && retainer_.is_queued(node) && tree_.is_leaf(node) &&
+        while (node != kNoNode && retainer_.is_queued(node) && tree_.is_end(node) &&
                domains_.find(tree_.domain(node))->second.owner == domain && n_evicted < n_pages) {
             const NodeId parent = tree_.parent(node);
             retainer_.unqueue(node);
@@ -337,11 +436,13 @@ void KvCache::check_invariants() const {
     std::vector<bool> entered(pool_.n_pages());
     std::vector<bool> slots(options_.n_host_slots);
     std::uint32_t n_cached = 0;
+    std::uint32_t n_hollow = 0;
     std::map<DomainId, std::uint32_t> n_pages;
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         const NodeId node{i};
-        if (!tree_.contains(node)) {
-            KVASIR_CHECK(!retainer_.is_queued(node), "what is queued is in the tree");
+        if (!has_page(node)) {
+            KVASIR_CHECK(!retainer_.is_queued(node), "what is queued is in the tree, with a page");
+            n_hollow += tree_.contains(node) ? 1 : 0;
             continue;
         }
         ++n_pages[tree_.domain(node)];
@@ -353,7 +454,7 @@ void KvCache::check_invariants() const {
         if (!tree_.is_resident(node)) {
             KVASIR_CHECK(!slots[to_index(tree_.slot(node))], "a slot holds one page");
             slots[to_index(tree_.slot(node))] = true;
-            KVASIR_CHECK(retainer_.is_queued(node) == tree_.is_leaf(node),
+            KVASIR_CHECK(retainer_.is_queued(node) == tree_.is_end(node),
                          "the host tier's queue holds its leaves");
             continue;
         }
@@ -367,9 +468,9 @@ void KvCache::check_invariants() const {
         if (cached) ++n_cached;
         KVASIR_CHECK(retainer_.is_queued(node) == (cached && tree_.is_frontier(node)),
                      "the queue holds the cached pages that nothing on the device follows");
-        KVASIR_CHECK(
-            cached || parent == kNoNode || pool_.state(tree_.page(parent)) == PageState::leased,
-            "a leased page's parent is leased");
+        KVASIR_CHECK(cached || parent == kNoNode || tree_.is_cut(node) ||
+                         pool_.state(tree_.page(parent)) == PageState::leased,
+                     "a leased page's parent is leased, or it does without");
     }
     for (const HostSlot slot : free_slots_) {
         KVASIR_CHECK(!slots[to_index(slot)], "a free slot holds nothing");
@@ -377,6 +478,7 @@ void KvCache::check_invariants() const {
     }
     KVASIR_CHECK(std::ranges::all_of(slots, [](bool used) { return used; }),
                  "every slot is free or holds a page");
+    KVASIR_CHECK(n_hollow == stats_.n_hollow, "hollow nodes are counted");
     KVASIR_CHECK(n_cached == pool_.n_cached(), "every cached page is in the tree");
     std::uint32_t n_sequences = 0;
     for (const auto& [domain, use] : domains_) {

@@ -15,6 +15,7 @@
 #include "cache/prefix_tree.hpp"
 #include "cache/retainer.hpp"
 #include "cache/retention.hpp"
+#include "cache/window.hpp"
 #include "config/base/error.hpp"
 #include "config/base/types.hpp"
 
@@ -51,6 +52,14 @@ namespace kvasir {
 /// group has nothing Cached all pages together would be fewer than n_pages. Else a Cached common
 /// page is followed by pages of a group at its reserve, the last of which is queued: that one goes.
 ///
+/// Where attention has a window (window.hpp), a sequence gives up pages that it has rolled past:
+/// they are Cached and cut from what follows (prefix_tree.hpp), claimed by whoever claims the path
+/// and, until it ends, by the sequence. They may be evicted though nodes follow, which makes those
+/// hollow. A match is the longest one whose last token has its whole window. What a sequence has
+/// promised is then what it can hold at once; a place that it gives up but others still lease is
+/// owed to it, and until it has that back it may have to wait (max_step_tokens). Whoever leases
+/// what a sequence has given up is behind it, so the hindmost one never waits for another.
+///
 /// Slots of the host tier are not promised to anybody, so no group needs a reserve there; but while
 /// others have more than their reserves' share of the slots, a group below its own loses nothing.
 ///
@@ -69,7 +78,10 @@ public:
         OpenSlots* open_slots = nullptr;  // where ended sequences' tails lie; none: none are kept
         PageMover* mover = nullptr;       // with n_host_slots; must outlive the cache
         bool note_freed = false;          // for take_freed
-        std::uint64_t hash_seed = 0;      // random where callers are not trusted (see PrefixTree)
+        std::optional<AttentionWindow> window;  // none: some layer sees everything
+        std::uint32_t n_hollow_nodes = 0;       // beside those with pages; what has no node is not
+                                                // found again
+        std::uint64_t hash_seed = 0;  // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };
 
@@ -96,6 +108,7 @@ public:
         std::uint32_t n_reserved = 0;  // promised to running sequences, still Free or Cached
         std::uint32_t n_sequences = 0;
         std::uint32_t n_held = 0;    // by a branch
+        std::uint32_t n_hollow = 0;  // nodes without a page
         std::uint32_t n_pinned = 0;  // leases of pinned branches, a page once a branch
         std::uint32_t n_host_slots = 0;
         std::uint32_t n_on_host = 0;  // pages in host memory: none of the above
@@ -137,7 +150,7 @@ public:
     /// Moves cached pages to the host tier as far as it has free slots. Returns how many.
     std::uint32_t save_all();
     /// Evicts all cached pages; what running sequences hold stays.
-    std::uint32_t drop_all() { return trim(pool_.n_pages()); }
+    std::uint32_t drop_all() { return trim(0xffffffffU); }
 
     /// Evicts the cached pages of the domain and its parts, and what is remembered of them. O(nodes
     /// of all domains). At most n_pages, in no order.
@@ -188,6 +201,16 @@ public:
     std::uint32_t max_pages(DomainId owner) const;
     /// And that its cap leaves to one with this prompt: common pages do not count for that.
     std::uint32_t max_pages(DomainId domain, DomainId owner, std::span<const TokenId> prompt) const;
+    /// The same in tokens of one sequence.
+    std::uint32_t max_tokens(DomainId owner) const { return tokens_in(max_pages(owner)); }
+    std::uint32_t max_tokens(DomainId domain, DomainId owner,
+                             std::span<const TokenId> prompt) const {
+        return tokens_in(max_pages(domain, owner, prompt));
+    }
+    /// What a sequence of so many tokens holds at once.
+    std::uint32_t held_pages(std::uint32_t n_tokens) const {
+        return std::min(n_tokens / kTokensPerPage, max_held_);
+    }
     /// Whether n more pages are the group's own affair, so that nobody else waits longer for them:
     /// they are within its reserve.
     bool is_within_reserve(GroupId group, std::uint32_t n_pages) const {
@@ -216,12 +239,26 @@ private:
     PageLease lease_node(NodeId node);
     void unlease_node(NodeId node, PageLease lease);
     void recall(Sequence& sequence, std::span<const TokenId> prompt);
-    Miss find_miss(const Sequence& sequence, std::span<const TokenId> prompt) const;
+    Miss find_miss(const Sequence& sequence, std::span<const TokenId> prompt,
+                   std::size_t n_known_nodes) const;
+    std::uint32_t tokens_in(std::uint32_t n_pages) const;
+    bool is_held(std::uint32_t page, std::size_t n_matched) const;
+    std::size_t usable_length(std::span<const NodeId> chain) const;
+    struct Needs {
+        std::vector<NodeId> held;  // of the chain
+        std::uint32_t n_new = 0;   // beside them, at once
+    };
+    Needs needs_of(const std::vector<NodeId>& chain, std::uint32_t n_pages) const;
+    void lease_chain(Sequence& sequence, const std::vector<NodeId>& chain,
+                     std::span<const TokenId> prompt);
+    void cut(NodeId node);
+    void fill(NodeId node, PageId page, GroupId group);
     PathHash path_before(DomainId domain, NodeId parent) const;
     bool is_cached(NodeId node) const {  // on the device, and nobody's lease
         return tree_.is_resident(node) && pool_.state(tree_.page(node)) == PageState::cached;
     }
     bool is_idle(NodeId node) const { return !tree_.is_resident(node) || is_cached(node); }
+    bool has_page(NodeId node) const { return tree_.contains(node) && !tree_.is_hollow(node); }
     bool is_queueable(NodeId node) const;
     void queue(NodeId node);
     void requeue(NodeId node);
@@ -250,6 +287,7 @@ private:
     void see_time(std::uint64_t now_ms);
 
     Options options_;
+    std::uint32_t max_held_;  // pages of one sequence at once
     PagePool pool_;
     PrefixTree tree_;
     Claims claims_;
@@ -291,8 +329,8 @@ public:
     /// Tokens whose KV is there: cached and appended.
     std::uint32_t n_tokens() const { return static_cast<std::uint32_t>(tokens_.size()); }
     std::uint32_t max_tokens() const { return max_tokens_; }
-    /// The block table: page i holds tokens 32 i to 32 i + 31. Valid until the next non-const
-    /// member.
+    /// The block table: page i holds tokens 32 i to 32 i + 31. Those outside the window name some
+    /// page that exists. Valid until the next non-const member.
     std::span<const PageId> pages() const { return pages_; }
     /// The last page in the tree, kNoNode where none is. Valid while the sequence lives.
     NodeId tip() const { return nodes_.empty() ? kNoNode : nodes_.back(); }
@@ -304,6 +342,9 @@ public:
     /// REQUIRES: on a border; they are followed by at least one more token of the prompt.
     void found_open(std::span<const TokenId> tokens);
 
+    /// Tokens that a step may add: fewer than max_tokens leaves only while others lease what this
+    /// sequence has rolled past, then maybe none. Between steps.
+    std::uint32_t max_step_tokens();
     /// Takes pages from the reservation until the block table has page_index: the destination that
     /// a coming step seals into. REQUIRES: the page ends within max_tokens.
     PageId ensure_page(std::uint32_t page_index);
@@ -331,6 +372,13 @@ private:
     friend class KvCache;
     void swap(Sequence& other) noexcept;
     bool adopt(NodeId node);
+    void enter_full_pages();
+    NodeId enter_page(std::size_t i);
+    void pass_over(NodeId node);
+    void give_up_chain();
+    void claim_rolled(std::size_t n_nodes);
+    void roll_out();
+    void collect_owed();
 
     KvCache* cache_ = nullptr;  // none: empty
     DomainId domain_{};
@@ -338,13 +386,16 @@ private:
     std::uint32_t max_tokens_ = 0;
     std::uint32_t n_cached_tokens_ = 0;
     std::uint32_t n_reserved_ = 0;  // pages
+    std::uint32_t n_owed_ = 0;      // pages given up, to be reserved again
+    std::uint32_t n_rolled_ = 0;    // pages before this one are sinks' or given up
+    BranchId rolled_ = kNoBranch;   // claims these
     bool lookup_ = true;
     Keep keep_ = Keep::anonymously;
     Miss miss_ = Miss::none;
     std::vector<TokenId> tokens_;
-    std::vector<PageId> pages_;  // leases_[i].page(), side by side for the block table
-    std::vector<PageLease> leases_;
-    std::vector<NodeId> nodes_;  // of the first pages: those in the tree
+    std::vector<PageId> pages_;      // leases_[i].page(), side by side for the block table
+    std::vector<PageLease> leases_;  // empty: rolled past
+    std::vector<NodeId> nodes_;      // of the first pages: those in the tree
     // Of the prompt's first pages, as many as were asked for before: how often. Evicted ones
     // included.
     std::vector<std::uint32_t> known_hits_;

@@ -13,8 +13,8 @@ KvCache::Freed KvCache::move_branch(BranchId branch, NodeId tip, DropReason reas
     Freed freed;
     // claims_.left() is not moved by what follows: only move and forget touch branches.
     for (const NodeId node : claims_.left()) {
-        if (claims_.n_branches(node) > 0) break;  // then all before it are held as well
-        if (!is_idle(node)) continue;             // when its lease ends
+        if (claims_.n_branches(node) > 0) break;          // then all before it are held as well
+        if (!has_page(node) || !is_idle(node)) continue;  // a lease: when it ends
         if (!claims_.is_claimed(node)) {
             drop_unclaimed(node, reason);
             ++freed.n_pages;
@@ -40,7 +40,9 @@ Result<> KvCache::pin_branch(BranchId branch) {
     std::uint32_t n_newly_common = 0;
     const GroupId group =
         tip(branch) == kNoNode ? kCommonGroup : node_groups_[to_index(tip(branch))];
+    const std::uint32_t n_path = tip(branch) == kNoNode ? 0 : tree_.depth(tip(branch)) + 1;
     for (NodeId node = tip(branch); node != kNoNode; node = tree_.parent(node)) {
+        if (!is_held(tree_.depth(node), n_path)) continue;
         if (!tree_.is_resident(node))
             return Error{ErrorCode::exhausted, "prefix: not all of its pages are on the device"};
         pin.nodes.push_back(node);
@@ -59,6 +61,7 @@ Result<> KvCache::pin_branch(BranchId branch) {
     pin.leases.reserve(n);
     Pin& entered = pins_[branch];  // the last that can throw
     for (const NodeId node : pin.nodes) {
+        if (tree_.depth(node) > 0 && !is_held(tree_.depth(node) - 1, n_path)) cut(node);
         if (retainer_.is_queued(node)) retainer_.unqueue(node);
         pin.leases.push_back(pool_.lease(tree_.page(node)));
     }
@@ -79,19 +82,25 @@ void KvCache::unpin_branch(BranchId branch) {
 
 KvCache::Freed KvCache::expire_anonymous(std::uint64_t used_before_ms) {
     std::vector<NodeId> expired;
+    std::vector<std::uint32_t> n_anonymous_children(tree_.id_limit());
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         const NodeId node{i};
-        if (tree_.contains(node) && claims_.is_anonymous(node) && is_idle(node) &&
-            retainer_.facts(node).last_use_ms < used_before_ms)
+        if (!tree_.contains(node) || !claims_.is_anonymous(node)) continue;
+        if (const NodeId parent = tree_.parent(node); parent != kNoNode)
+            ++n_anonymous_children[to_index(parent)];
+        if (is_idle(node) && retainer_.facts(node).last_use_ms < used_before_ms)
             expired.push_back(node);
     }
-    // Deepest first: a node's last use is never before its children's, so all that follows an
-    // expired node anonymously has expired too.
+    // Deepest first: a node's last use is before its children's only where it has been rolled past.
+    // It is kept as long as they are.
     std::ranges::sort(expired, std::greater<>{}, [&](NodeId node) { return tree_.depth(node); });
     Freed freed;
     for (const NodeId node : expired) {
+        if (!tree_.contains(node) || n_anonymous_children[to_index(node)] > 0) continue;
+        if (const NodeId parent = tree_.parent(node); parent != kNoNode)
+            --n_anonymous_children[to_index(parent)];
         claims_.drop_anonymous(node);
-        if (claims_.is_claimed(node)) continue;
+        if (claims_.is_claimed(node) || tree_.is_hollow(node)) continue;
         drop_unclaimed(node, DropReason::expired);
         ++freed.n_pages;
     }

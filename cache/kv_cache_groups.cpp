@@ -45,6 +45,12 @@ std::uint32_t KvCache::max_pages(DomainId domain, DomainId owner,
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_most, cap + n_common));
 }
 
+/// The longest sequence of one that may hold so many pages.
+std::uint32_t KvCache::tokens_in(std::uint32_t n_pages) const {
+    if (n_pages >= max_held_) return 0xffffffffU;
+    return n_pages * kTokensPerPage + kTokensPerPage - 1;
+}
+
 /// With n_more pages leased or reserved. REQUIRES: no fewer than none.
 std::uint64_t KvCache::demand(GroupId group, std::int64_t n_more) const {
     const Group& one = groups_[to_index(group)];
@@ -78,14 +84,17 @@ bool KvCache::can_adopt(NodeId node, GroupId group) const {
     return other == group || !is_idle(node) || can_pass(group, other);
 }
 
-/// Whether a sequence of n_pages that begins with the chain may begin.
+/// Whether a sequence of n_all_pages that begins with the chain may begin.
 Result<> KvCache::check_admission(GroupId group, const std::vector<NodeId>& chain,
-                                  std::uint32_t n_pages) const {
+                                  std::uint32_t n_all_pages) const {
+    const Needs needs = needs_of(chain, n_all_pages);
+    const auto n_pages = static_cast<std::uint32_t>(needs.held.size()) + needs.n_new;
+    const std::uint32_t n_at_once = std::min(n_pages, max_held_);
     std::uint32_t n_common = 0;          // of the chain, not the group's own
     std::uint32_t n_own_leased = 0;      // of the chain, on the device: cost nothing
     std::uint32_t n_common_idle = 0;     // the common group is to lease
     std::uint32_t n_common_fetched = 0;  // of these, into pages that the group was promised
-    for (const NodeId node : chain) {
+    for (const NodeId node : needs.held) {
         const bool own = node_groups_[to_index(node)] == group;
         n_common += own ? 0 : 1;
         n_own_leased += own && !is_idle(node) ? 1 : 0;
@@ -93,14 +102,14 @@ Result<> KvCache::check_admission(GroupId group, const std::vector<NodeId>& chai
         n_common_fetched += !own && !tree_.is_resident(node) ? 1 : 0;
     }
     const std::uint32_t n_most = max_pages(group);
-    if (n_pages > n_most) {
+    if (n_at_once > n_most) {
         return Error{ErrorCode::too_large,
-                     "sequence: " + std::to_string(n_pages) + " pages, the pool has " +
+                     "sequence: " + std::to_string(n_at_once) + " pages, the pool has " +
                          std::to_string(n_most) +
                          (n_most < pool_.n_pages() ? " without others' reserves" : "")};
     }
     const std::uint32_t cap = limits(group).cap;
-    if (n_pages - n_common > cap) {
+    if (n_at_once > cap && n_pages - n_common > cap) {
         return Error{ErrorCode::too_large, "sequence: " + std::to_string(n_pages - n_common) +
                                                " pages, its domain's cap is " +
                                                std::to_string(cap)};
@@ -126,9 +135,10 @@ Result<> KvCache::admit(GroupId group, std::vector<NodeId>& chain, std::uint32_t
     const auto cut = std::ranges::find_if(
         chain, [&](NodeId node) { return node_groups_[to_index(node)] != group && is_idle(node); });
     if (cut == chain.end()) return whole;
-    const std::vector<NodeId> shorter(chain.begin(), cut);
+    std::vector<NodeId> shorter(chain.begin(), cut);
+    shorter.resize(usable_length(shorter));
     if (check_admission(group, shorter, n_pages).has_error()) return whole;
-    chain.erase(cut, chain.end());
+    chain = std::move(shorter);
     return {};
 }
 
@@ -243,7 +253,7 @@ void KvCache::check_groups() const {
                  "every group's pages in host memory are counted");
     std::vector<std::uint32_t> n_by_group(groups_.size());
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
-        if (tree_.contains(NodeId{i}) && !tree_.is_resident(NodeId{i}))
+        if (has_page(NodeId{i}) && !tree_.is_resident(NodeId{i}))
             ++n_by_group[to_index(node_groups_[i])];
     }
     for (std::size_t i = 0; i < groups_.size(); ++i)

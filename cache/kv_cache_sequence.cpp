@@ -15,6 +15,9 @@ void KvCache::Sequence::swap(Sequence& other) noexcept {
     std::swap(max_tokens_, other.max_tokens_);
     std::swap(n_cached_tokens_, other.n_cached_tokens_);
     std::swap(n_reserved_, other.n_reserved_);
+    std::swap(n_owed_, other.n_owed_);
+    std::swap(n_rolled_, other.n_rolled_);
+    std::swap(rolled_, other.rolled_);
     std::swap(lookup_, other.lookup_);
     std::swap(keep_, other.keep_);
     std::swap(miss_, other.miss_);
@@ -39,10 +42,87 @@ bool KvCache::Sequence::adopt(NodeId node) {
     return true;
 }
 
+/// The node's page is outside the window: only its place in the path counts.
+void KvCache::Sequence::pass_over(NodeId node) {
+    leases_.emplace_back();
+    pages_.push_back(pages_.empty() ? PageId{} : pages_.back());
+    nodes_.push_back(node);
+    if (known_hits_.size() < nodes_.size()) known_hits_.push_back(0);
+}
+
+/// As if nothing had been found.
+void KvCache::Sequence::give_up_chain() {
+    for (std::size_t i = leases_.size(); i > 0; --i)
+        if (leases_[i - 1]) cache_->unlease_node(nodes_[i - 1], std::move(leases_[i - 1]));
+    leases_.clear();
+    pages_.clear();
+    nodes_.clear();
+    known_hits_.clear();
+    wipe(tokens_);
+    tokens_.clear();
+    n_owed_ = cache_->held_pages(max_tokens_);
+    n_owed_ -= std::min(n_owed_, n_reserved_);
+    collect_owed();
+}
+
+void KvCache::Sequence::collect_owed() {
+    const auto n_left = max_tokens_ / kTokensPerPage - static_cast<std::uint32_t>(pages_.size());
+    n_owed_ = std::min(n_owed_, n_left - std::min(n_left, n_reserved_));
+    while (n_owed_ > 0 && cache_->fits(group_, 1, 0)) {
+        --n_owed_;
+        ++n_reserved_;
+        ++cache_->groups_[to_index(group_)].n_reserved;
+        ++cache_->stats_.n_reserved;
+    }
+}
+
+std::uint32_t KvCache::Sequence::max_step_tokens() {
+    KVASIR_CHECK(cache_ != nullptr, "an empty sequence takes no tokens");
+    collect_owed();
+    const std::uint64_t n_pages = pages_.size() + n_reserved_;
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(max_tokens_, n_pages * kTokensPerPage + kTokensPerPage - 1) -
+        tokens_.size());
+}
+
+/// What this sequence has rolled past, its first n_nodes nodes, is claimed while it runs.
+void KvCache::Sequence::claim_rolled(std::size_t n_nodes) {
+    const NodeId tip = nodes_[n_nodes - 1];
+    if (rolled_ == kNoBranch) rolled_ = cache_->claims_.open();
+    cache_->move_branch(rolled_, tip);
+}
+
+/// Gives up what the next token does not see any more, but never the last page in the tree: its
+/// node is what the next ones follow.
+void KvCache::Sequence::roll_out() {
+    if (!cache_->options_.window) return;
+    const AttentionWindow& window = *cache_->options_.window;
+    const auto n_full = static_cast<std::uint32_t>(tokens_.size() / kTokensPerPage);
+    const std::uint32_t end = std::min(first_page_in_window(window, n_tokens()), n_full);
+    const std::uint32_t begin = std::max(n_rolled_, n_sink_pages(window));
+    if (begin >= end) return;
+    if (const std::size_t n_nodes = std::min<std::size_t>(end, nodes_.size()); n_nodes > 0)
+        claim_rolled(n_nodes);
+    const auto n_entered = static_cast<std::uint32_t>(nodes_.size());
+    for (std::uint32_t i = begin; i < end; ++i) {
+        if (!leases_[i] || i + 1 == n_entered) continue;
+        PageLease lease = std::move(leases_[i]);
+        ++n_owed_;
+        if (i >= n_entered) continue;  // free when the lease goes
+        cache_->cut(nodes_[i + 1]);
+        cache_->retainer_.used(nodes_[i], static_cast<std::uint32_t>(known_hits_.size()), n_entered,
+                               cache_->now_ms_);
+        cache_->unlease_node(nodes_[i], std::move(lease));
+    }
+    n_rolled_ = n_entered == 0 ? end : std::min(end, n_entered - 1);
+    collect_owed();
+}
+
 PageId KvCache::Sequence::ensure_page(std::uint32_t page_index) {
     KVASIR_CHECK(cache_ != nullptr, "an empty sequence has no pages");
     KVASIR_CHECK(page_index < max_tokens_ / kTokensPerPage, "a page ends within max_tokens");
     while (pages_.size() <= page_index) {
+        KVASIR_CHECK(n_reserved_ > 0, "a step adds at most max_step_tokens");
         leases_.push_back(cache_->take_reserved_page(group_));
         pages_.push_back(leases_.back().page());
         --n_reserved_;
@@ -75,39 +155,58 @@ void KvCache::Sequence::append(std::span<const TokenId> tokens) {
 void KvCache::Sequence::commit(std::uint64_t now_ms) {
     KVASIR_CHECK(cache_ != nullptr, "an empty sequence has nothing to commit");
     cache_->see_time(now_ms);
-    if (!cache_->options_.reuse) return;
+    if (cache_->options_.reuse) enter_full_pages();
+    roll_out();
+}
+
+void KvCache::Sequence::enter_full_pages() {
     const std::size_t n_full = tokens_.size() / kTokensPerPage;
-    if (nodes_.size() == n_full) return;
-    for (std::size_t i = nodes_.size(); i < n_full; ++i) {
-        const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
-        const PageTokens tokens =
-            std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
-        auto found = cache_->tree_.find(domain_, parent, tokens);
-        // Where a common page would cost others their reserve, the sequence keeps its own.
-        if (found && !cache_->can_adopt(*found, group_)) found.reset();
-        if (found && !cache_->tree_.is_resident(*found)) {
-            cache_->take_back(*found, pages_[i]);
-            nodes_.push_back(*found);
-            continue;
-        }
-        if (found) {
-            leases_[i] = cache_->lease_node(*found);  // our own page, never kept, is free again
-            pages_[i] = leases_[i].page();
-            ++cache_->stats_.n_duplicates;
-            nodes_.push_back(*found);
-            continue;
-        }
-        const NodeId node = cache_->tree_.insert(domain_, parent, tokens, pages_[i]).node;
-        cache_->node_groups_[to_index(node)] = group_;
-        cache_->pool_.keep(pages_[i]);
-        ++cache_->domains_.find(domain_)->second.n_pages;
-        const PathHash path = Retainer::next_path(cache_->path_before(domain_, parent), tokens);
-        cache_->dropped_.forget(path);
-        cache_->retainer_.tick();
-        cache_->retainer_.enter(node, path, static_cast<std::uint32_t>(i),
-                                i < known_hits_.size() ? known_hits_[i] : 0);
+    while (nodes_.size() < n_full) {
+        // Rolled past, because the tree was full when it was computed: nothing can follow it there.
+        if (!leases_[nodes_.size()]) return;
+        const NodeId node = enter_page(nodes_.size());
+        if (node == kNoNode) return;
         nodes_.push_back(node);
     }
+}
+
+/// kNoNode: hollow nodes take all the space in the tree.
+NodeId KvCache::Sequence::enter_page(std::size_t i) {
+    KvCache& cache = *cache_;
+    const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
+    const PageTokens tokens =
+        std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
+    NodeId node = cache.tree_.find(domain_, parent, tokens).value_or(kNoNode);
+    const bool is_hollow = node != kNoNode && cache.tree_.is_hollow(node);
+    // Where a common page would cost others their reserve, the sequence keeps its own. A hollow
+    // one is for its domain to fill.
+    const bool is_ours = is_hollow ? cache.tree_.domain(node) == domain_
+                                   : node != kNoNode && cache.can_adopt(node, group_);
+    if (is_ours && !is_hollow) {
+        if (!cache.tree_.is_resident(node)) {
+            cache.take_back(node, pages_[i]);
+            return node;
+        }
+        leases_[i] = cache.lease_node(node);  // our own page, never kept, is free again
+        pages_[i] = leases_[i].page();
+        ++cache.stats_.n_duplicates;
+        return node;
+    }
+    if (is_ours) {
+        cache.fill(node, pages_[i], group_);
+    } else {
+        if (cache.tree_.is_full()) return kNoNode;
+        node = cache.tree_.insert(domain_, parent, tokens, pages_[i]).node;
+        cache.node_groups_[to_index(node)] = group_;
+        cache.pool_.keep(pages_[i]);
+    }
+    ++cache.domains_.find(domain_)->second.n_pages;
+    const PathHash path = Retainer::next_path(cache.path_before(domain_, parent), tokens);
+    cache.dropped_.forget(path);
+    cache.retainer_.tick();
+    cache.retainer_.enter(node, path, static_cast<std::uint32_t>(i),
+                          i < known_hits_.size() ? known_hits_[i] : 0);
+    return node;
 }
 
 std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
@@ -125,7 +224,8 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
         const PageTokens tokens = prompt.subspan(tokens_.size()).first<kTokensPerPage>();
         const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
         const auto node = cache_->tree_.find(domain_, parent, tokens);
-        if (!node || !cache_->can_adopt(*node, group_)) break;
+        if (!node || cache_->tree_.is_hollow(*node) || !cache_->can_adopt(*node, group_)) break;
+        if (n_reserved_ == 0) break;  // others lease what this one has rolled past
         const bool is_resident = cache_->tree_.is_resident(*node);
         if (!adopt(*node)) break;
         if (is_resident) {  // one promised page less, one page leased: never short
@@ -138,6 +238,7 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
     }
     n_cached_tokens_ += n_gained;
     cache_->stats_.n_tokens_reused += n_gained;
+    roll_out();
     return n_gained;
 }
 
@@ -160,10 +261,12 @@ void KvCache::Sequence::discard() noexcept {
     // Deepest first, so that each page is a leaf or under a leased one when its turn comes.
     for (std::size_t i = leases_.size(); i > 0; --i) {
         PageLease lease = std::move(leases_[i - 1]);
-        if (i > nodes_.size()) continue;  // not entered: free when the lease goes
+        // Not entered: free when the lease goes. Rolled past: done with.
+        if (i > nodes_.size() || !lease) continue;
         cache.retainer_.used(nodes_[i - 1], n_known, n_entered, cache.now_ms_);
         cache.unlease_node(nodes_[i - 1], std::move(lease));
     }
+    if (rolled_ != kNoBranch) cache.close_branch(std::exchange(rolled_, kNoBranch));
     cache.groups_[to_index(group_)].n_reserved -= n_reserved_;
     cache.stats_.n_reserved -= std::exchange(n_reserved_, 0);
     --cache.stats_.n_sequences;
@@ -174,6 +277,8 @@ void KvCache::Sequence::discard() noexcept {
     nodes_.clear();
     wipe(tokens_);
     known_hits_.clear();
+    n_owed_ = 0;
+    n_rolled_ = 0;
     keep_ = Keep::anonymously;
     miss_ = Miss::none;
 }

@@ -86,6 +86,7 @@ PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageToke
     if (parent != kNoNode) {
         KVASIR_CHECK(is_resident(parent), "a new page follows resident ones");
         ++nodes_[to_index(parent)].n_children;
+        ++nodes_[to_index(parent)].n_kept_children;
         ++nodes_[to_index(parent)].n_resident_children;
         depth = nodes_[to_index(parent)].depth + 1;
     }
@@ -106,13 +107,47 @@ void PrefixTree::remove(NodeId node) {
     NodeId* link = &buckets_[bucket_of(entry.key)];
     while (*link != node) link = &nodes_[to_index(*link)].next;
     *link = entry.next;
-    if (entry.key.parent != kNoNode) {
-        --nodes_[to_index(entry.key.parent)].n_children;
-        if (entry.slot == kNoSlot) --nodes_[to_index(entry.key.parent)].n_resident_children;
-    }
+    if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_children;
+    if (!entry.is_cut) count_at_parent(entry, false);
     entry = Node{.next = unused_};  // also forgets the tokens
     unused_ = node;
     --n_nodes_;
+}
+
+/// A child that is not cut and has a page comes or goes.
+void PrefixTree::count_at_parent(const Node& node, bool is_more) {
+    if (node.key.parent == kNoNode) return;
+    Node& parent = nodes_[to_index(node.key.parent)];
+    is_more ? ++parent.n_kept_children : --parent.n_kept_children;
+    if (node.slot != kNoSlot) return;
+    is_more ? ++parent.n_resident_children : --parent.n_resident_children;
+}
+
+void PrefixTree::cut(NodeId node) {
+    Node& entry = nodes_[to_index(node)];
+    if (entry.is_cut) return;
+    count_at_parent(entry, false);
+    entry.is_cut = true;
+}
+
+void PrefixTree::hollow_out(NodeId node) {
+    KVASIR_CHECK(is_end(node) && !is_leaf(node) && !is_hollow(node),
+                 "a node without a page says what came before others");
+    cut(node);
+    Node& entry = nodes_[to_index(node)];
+    entry.is_hollow = true;
+    entry.slot = kNoSlot;
+    entry.page = PageId{};
+}
+
+void PrefixTree::fill(NodeId node, PageId page) {
+    KVASIR_CHECK(is_hollow(node) && (parent(node) == kNoNode || is_resident(parent(node))),
+                 "a page is computed after the one before it");
+    Node& entry = nodes_[to_index(node)];
+    entry.is_hollow = false;
+    entry.is_cut = false;
+    entry.page = page;
+    count_at_parent(entry, true);
 }
 
 void PrefixTree::move_out(NodeId node, HostSlot slot) {
@@ -120,16 +155,19 @@ void PrefixTree::move_out(NodeId node, HostSlot slot) {
     Node& entry = nodes_[to_index(node)];
     entry.slot = slot;
     entry.page = PageId{};
-    if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_resident_children;
+    if (entry.key.parent != kNoNode && !entry.is_cut)
+        --nodes_[to_index(entry.key.parent)].n_resident_children;
 }
 
 void PrefixTree::move_in(NodeId node, PageId page) {
     Node& entry = nodes_[to_index(node)];
-    KVASIR_CHECK(!is_resident(node) && (parent(node) == kNoNode || is_resident(parent(node))),
+    KVASIR_CHECK(entry.slot != kNoSlot &&
+                     (entry.is_cut || parent(node) == kNoNode || is_resident(parent(node))),
                  "nodes come back in the order of their paths");
     entry.slot = kNoSlot;
     entry.page = page;
-    if (entry.key.parent != kNoNode) ++nodes_[to_index(entry.key.parent)].n_resident_children;
+    if (entry.key.parent != kNoNode && !entry.is_cut)
+        ++nodes_[to_index(entry.key.parent)].n_resident_children;
 }
 
 const PrefixTree::Node& PrefixTree::at(NodeId node) const {
@@ -139,6 +177,7 @@ const PrefixTree::Node& PrefixTree::at(NodeId node) const {
 
 void PrefixTree::check_invariants() const {
     std::vector<std::uint32_t> n_children(nodes_.size());
+    std::vector<std::uint32_t> n_kept(nodes_.size());
     std::vector<std::uint32_t> n_resident(nodes_.size());
     std::uint32_t n_in_use = 0;
     for (std::uint32_t i = 0; i < id_limit(); ++i) {
@@ -147,6 +186,9 @@ void PrefixTree::check_invariants() const {
         ++n_in_use;
         KVASIR_CHECK(find_in_bucket(bucket_of(node.key), node.key) == NodeId{i},
                      "a node is found by its key, and no other node has that key");
+        KVASIR_CHECK(!node.is_hollow || (node.is_cut && node.slot == kNoSlot),
+                     "a hollow node is cut, and has nothing in host memory");
+        KVASIR_CHECK(!node.is_hollow || node.n_children > 0, "a hollow node is no leaf");
         if (node.key.parent == kNoNode) {
             KVASIR_CHECK(node.depth == 0, "a node without a parent is a first page");
             continue;
@@ -156,15 +198,19 @@ void PrefixTree::check_invariants() const {
                      "a parent is of its child's domain or common");
         KVASIR_CHECK(parent.depth + 1 == node.depth, "a child is one page deeper");
         ++n_children[to_index(node.key.parent)];
+        if (node.is_cut) continue;
+        KVASIR_CHECK(!parent.is_hollow, "what follows a hollow node is cut");
+        ++n_kept[to_index(node.key.parent)];
         if (node.slot != kNoSlot) continue;
         KVASIR_CHECK(parent.slot == kNoSlot, "of any path the beginning is resident");
         ++n_resident[to_index(node.key.parent)];
     }
     KVASIR_CHECK(n_in_use == n_nodes_, "the count of nodes is right");
     for (std::size_t i = 0; i < nodes_.size(); ++i)
-        KVASIR_CHECK(
-            nodes_[i].n_children == n_children[i] && nodes_[i].n_resident_children == n_resident[i],
-            "the count of children is right");
+        KVASIR_CHECK(nodes_[i].n_children == n_children[i] &&
+                         nodes_[i].n_kept_children == n_kept[i] &&
+                         nodes_[i].n_resident_children == n_resident[i],
+                     "the count of children is right");
     std::uint32_t n_unused = 0;
     for (NodeId node = unused_; node != kNoNode; node = nodes_[to_index(node)].next) {
         KVASIR_CHECK(!contains(node), "an unused node is not in the tree");

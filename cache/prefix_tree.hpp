@@ -58,6 +58,13 @@ std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed);
 /// construction (touched as it is used); afterwards only match allocates. find, insert, remove:
 /// O(1) expected.
 ///
+/// Where attention has a window, what lies below a node may have rolled on without it: the node
+/// below is cut from its parent, and what is said of paths holds of the pieces between cuts. Then
+/// the upper piece may lose its pages, last one first, though nodes follow: such a node is hollow,
+/// it only says what came before. A hollow node is never a leaf, and all nodes below it are cut.
+///
+///     [page 4] -- [hollow] -- [hollow] -cut- [page 2] -- [page 9]
+///
 /// The seed keeps outsiders from choosing tokens that all land in one bucket: draw it anew at each
 /// start. One thread (the engine's).
 class PrefixTree {
@@ -80,17 +87,29 @@ public:
     Inserted insert(DomainId domain, NodeId parent, PageTokens tokens, PageId page);
     /// REQUIRES: node is a leaf.
     void remove(NodeId node);
+    bool is_full() const { return n_nodes_ == max_nodes_; }
 
-    /// Out of the device's memory and back in. REQUIRES: resident, without resident children; a
-    /// resident parent, or none.
+    /// From here on the node does without its parent.
+    void cut(NodeId node);
+    bool is_cut(NodeId node) const { return at(node).is_cut; }
+    /// The page is given up, the node stays. REQUIRES: an end, not a leaf.
+    void hollow_out(NodeId node);
+    bool is_hollow(NodeId node) const { return at(node).is_hollow; }
+    /// A hollow node's page has been computed anew. REQUIRES: the parent is resident, or none.
+    void fill(NodeId node, PageId page);
+
+    /// Out of the device's memory and back in. REQUIRES: on the frontier; in host memory, a
+    /// resident parent, or none, or cut from it.
     void move_out(NodeId node, HostSlot slot);
     void move_in(NodeId node, PageId page);
-    bool is_resident(NodeId node) const { return at(node).slot == kNoSlot; }
-    /// Resident, and nothing resident follows.
+    bool is_resident(NodeId node) const { return at(node).slot == kNoSlot && !at(node).is_hollow; }
+    /// Resident, and nothing resident follows without a cut.
     bool is_frontier(NodeId node) const {
         return is_resident(node) && at(node).n_resident_children == 0;
     }
-    HostSlot slot(NodeId node) const { return at(node).slot; }  // kNoSlot: resident
+    /// Nothing with a page follows without a cut.
+    bool is_end(NodeId node) const { return at(node).n_kept_children == 0; }
+    HostSlot slot(NodeId node) const { return at(node).slot; }  // kNoSlot: resident, or hollow
 
     /// REQUIRES: resident.
     PageId page(NodeId node) const { return at(node).page; }
@@ -115,11 +134,15 @@ private:
         PageId page{};
         std::uint32_t depth = 0;
         std::uint32_t n_children = 0;
-        std::uint32_t n_resident_children = 0;
+        std::uint32_t n_kept_children = 0;      // not cut, with a page in either tier
+        std::uint32_t n_resident_children = 0;  // of these, on the device
         HostSlot slot = kNoSlot;
         NodeId next = kNoNode;  // in the same bucket, or in the list of unused nodes
         bool in_use = false;
+        bool is_cut = false;
+        bool is_hollow = false;
     };
+    void count_at_parent(const Node& node, bool is_more);
     const Node& at(NodeId node) const;
     std::size_t bucket_of(const NodeKey& key) const;
     NodeId find_in_bucket(std::size_t bucket, const NodeKey& key) const;

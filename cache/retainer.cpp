@@ -13,15 +13,16 @@ constexpr std::uint64_t kMinRefreshInterval =
 
 }  // namespace
 
-Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
-                   std::uint64_t seed, std::size_t n_groups)
+Retainer::Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_hollow,
+                   std::uint32_t n_host, std::uint64_t seed, std::size_t n_groups)
     : policy_(policy),
       n_pages_(n_pages),
       seed_(seed),
       n_groups_(n_groups),
-      facts_(n_pages),
-      paths_(n_pages),
-      orders_{EvictionOrder(n_pages, n_groups), EvictionOrder(n_host > 0 ? n_pages : 0, n_groups)} {
+      facts_(n_pages + n_hollow),
+      paths_(n_pages + n_hollow),
+      orders_{EvictionOrder(n_pages + n_hollow, n_groups),
+              EvictionOrder(n_host > 0 ? n_pages + n_hollow : 0, n_groups)} {
     if (policy_ == RetentionPolicy::kvasir) history_.emplace(n_pages);
 }
 

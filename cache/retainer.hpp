@@ -21,11 +21,12 @@ namespace kvasir {
 /// asked for again. Only refresh allocates after construction.
 class Retainer {
 public:
-    /// n_pages: of both tiers, and ids of nodes are below it; of these, n_host in host memory.
+    /// n_pages: of both tiers; of these, n_host in host memory. n_hollow: nodes without a page. Ids
+    /// of nodes are below both together.
     /// n_groups: below it are the groups of what is queued.
     /// seed: of the path hashes; random where callers are not trusted.
-    Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_host,
-             std::uint64_t seed, std::size_t n_groups = 1);
+    Retainer(RetentionPolicy policy, std::uint32_t n_pages, std::uint32_t n_hollow,
+             std::uint32_t n_host, std::uint64_t seed, std::size_t n_groups = 1);
 
     /// Learns anew from the history when enough has happened since. Call before a sequence begins.
     void refresh();
@@ -78,8 +79,8 @@ private:
     std::size_t n_groups_;
     std::uint64_t use_clock_ = 0;
     std::uint64_t next_refresh_ = 0;  // use clock
-    std::vector<PageFacts> facts_;    // (n_pages): by node
-    std::vector<PathHash> paths_;     // (n_pages): by node
+    std::vector<PageFacts> facts_;    // by node
+    std::vector<PathHash> paths_;     // by node
     const EvictionOrder& order_of(Tier tier) const {
         return orders_[static_cast<std::size_t>(tier)];
     }

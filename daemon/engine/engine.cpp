@@ -66,6 +66,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     engine->slots_ = std::make_unique<OpenSlots>(model.n_open_slots());
     KvCache::Options cache{.n_pages = model.n_pages()};
     cache.open_slots = engine->slots_.get();
+    roll_pages(cache, model);
     cache.hash_seed = random_seed();
     cache.note_freed = options.scrub;
     if (options.scrub) keep_process_clean();
@@ -144,7 +145,7 @@ EngineMetrics Engine::metrics() const {
 
 std::uint32_t Engine::max_sequence_tokens(const GenerationRequest& request) const {
     return std::min(request.slides ? info_->window_length : info_->context_length,
-                    cache_->max_pages(accounted_domain(request)) * kPage + kPage - 1);
+                    cache_->max_tokens(accounted_domain(request)));
 }
 
 Result<> Engine::check_request(const GenerationRequest& request) const {

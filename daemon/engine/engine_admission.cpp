@@ -82,7 +82,7 @@ void Engine::admit() {
             ++order;
             continue;
         }
-        const std::uint32_t n_pages = sequence_tokens(order->request) / kPage;
+        const std::uint32_t n_pages = cache_->held_pages(sequence_tokens(order->request));
         if (!overtaking.allows(group, n_pages)) {
             overtaking.wait(group, n_pages);
             ++order;
@@ -116,11 +116,10 @@ void Engine::admit() {
 std::uint32_t Engine::sequence_tokens(const GenerationRequest& request) const {
     const auto n_prompt = static_cast<std::uint32_t>(request.prompt.size());
     if (request.prefix) return n_prompt;
-    const std::uint32_t room = std::min(
-        max_sequence_tokens(request), cache_->max_pages(DomainId{request.page_domain},
-                                                        accounted_domain(request), request.prompt) *
-                                              kPage +
-                                          kPage - 1);
+    const std::uint32_t room =
+        std::min(max_sequence_tokens(request),
+                 cache_->max_tokens(DomainId{request.page_domain}, accounted_domain(request),
+                                    request.prompt));
     // Where not even one fits, the cache says so.
     return n_prompt + std::min(request.max_tokens, room > n_prompt ? room - n_prompt : 1);
 }

@@ -36,9 +36,10 @@ void Engine::run_step() {
         // Another request with the same opening may have computed more of it meanwhile.
         if (!request->is_decoding())
             counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
-        facts.push_back({.n_pending = request->state.n_pending(),
+        const std::uint32_t n_most = request->state.kv().max_step_tokens();
+        facts.push_back({.n_pending = std::min(request->state.n_pending(), n_most),
                          .is_decoding = request->is_decoding(),
-                         .is_waiting = waits_for_earlier(i),
+                         .is_waiting = n_most == 0 || waits_for_earlier(i),
                          .n_open = request->state.n_computed() % kTokensPerPage});
     }
     const BatchLimits& limits = model_->limits();
@@ -47,6 +48,12 @@ void Engine::run_step() {
                                  .max_sequences = limits.max_sequences,
                                  .n_open_slots = model_->n_open_slots()},
                                 rotation_++);
+    if (plan.empty()) {  // pinned pages keep all from going on, or lost ones
+        finish(*running_.back(), FinishReason::error,
+               Error{ErrorCode::exhausted, "pages: none is left for the next tokens"});
+        running_.pop_back();
+        return;
+    }
     std::vector<RunningRequest*> requests;
     std::vector<std::uint32_t> n_tokens;
     for (const StepShare& share : plan) {

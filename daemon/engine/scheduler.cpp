@@ -29,7 +29,8 @@ std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const S
     for (const RequestFacts& request : requests) slots_left -= request.n_open > 0 ? 1 : 0;
     for (std::size_t i = 0; i < requests.size(); ++i) {
         const std::size_t index = (i + rotation) % requests.size();
-        if (!requests[index].is_decoding || left == 0 || plan.size() == limits.max_sequences)
+        if (!requests[index].is_decoding || requests[index].is_waiting || left == 0 ||
+            plan.size() == limits.max_sequences)
             continue;
         slots_left -= slots_taken(requests[index], 1);
         plan.push_back({index, 1});

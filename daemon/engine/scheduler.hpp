@@ -12,7 +12,7 @@ namespace kvasir {
 struct RequestFacts {
     std::uint32_t n_pending = 0;  // tokens not yet computed: 1 while decoding
     bool is_decoding = false;     // its prompt is done
-    bool is_waiting = false;      // an earlier one is about to compute the page it needs next
+    bool is_waiting = false;      // for a page: an earlier one is about to compute it, or to end
     std::uint32_t n_open = 0;  // tokens in its open page; it has an open slot where there are any
 };
 
@@ -32,9 +32,9 @@ struct StepShare {
     std::uint32_t n_tokens = 0;
 };
 
-/// Decoding requests first, one token each, from `rotation` on so that none starves where there are
-/// more than fit; then the prompts that do not wait, oldest first, one at a time: what two have in
-/// common is computed once.
+/// Those that wait have no share. Decoding requests first, one token each, from `rotation` on so
+/// that none starves where there are more than fit; then the prompts, oldest first, one at a time:
+/// what two have in common is computed once.
 std::vector<StepShare> plan_step(std::span<const RequestFacts> requests, const StepLimits& limits,
                                  std::size_t rotation);
 

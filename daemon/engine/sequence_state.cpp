@@ -10,6 +10,21 @@ namespace {
 constexpr std::uint32_t kPage = shared::kPageTokens;
 }
 
+void roll_pages(KvCache::Options& options, const Model& model) {
+    const std::vector<LayerSpan>& spans = model.shape().spans;
+    AttentionWindow window{.max_step_tokens = model.limits().max_tokens};
+    for (const LayerSpan& span : spans) {
+        if (span.reach.window == 0) return;
+        window.n_recent = std::max(window.n_recent, span.reach.window);
+        window.n_sinks = std::max(window.n_sinks, span.reach.n_sinks);
+    }
+    const std::uint32_t longest = std::max(model.context_length(), model.window_length());
+    if (spans.empty() || window.n_recent >= longest) return;
+    options.window = window;
+    // One longest sequence, and as much again as there are pages.
+    options.n_hollow_nodes = longest / kPage + options.n_pages;
+}
+
 SequenceState::SequenceState(const Owner& owner, DomainId domain, KvCache::Sequence kv,
                              std::span<const TokenId> prompt)
     : owner_(owner), domain_(domain), kv_(std::move(kv)), tokens_(prompt.begin(), prompt.end()) {

@@ -14,6 +14,9 @@
 
 namespace kvasir {
 
+/// Lets the cache roll pages out of the model's window, where it has one in every layer.
+void roll_pages(KvCache::Options& options, const Model& model);
+
 /// Between steps it holds at most one open slot: that of the page it is in the middle of.
 /// Move-only; the destructor gives slot and pages back. One thread; must not outlive model, cache
 /// and slots.

@@ -31,16 +31,27 @@ SnapshotPlan plan_snapshot(const PrefixTree& tree, std::span<const PlannedBranch
     return plan;
 }
 
+namespace {
+
+bool has_hollow(const PrefixTree& tree, NodeId tip) {
+    while (tip != kNoNode && !tree.is_hollow(tip)) tip = tree.parent(tip);
+    return tip != kNoNode;
+}
+
+}  // namespace
+
 SnapshotPlan plan_snapshot(const KvCache& cache, const Holder& holder) {
     std::vector<PlannedBranch> branches;
     bool is_whole = true;
     for (const Holder::Branch& branch : holder.branches) {
-        // What a salt keeps apart would come back as the domain's own.
+        // What a salt keeps apart would come back as the domain's own. Without the pages that its
+        // window has left behind, a branch could not be followed.
         const NodeId tip = cache.tip(branch.id);
         const DomainId domain = tip == kNoNode ? holder.domain : cache.tree().domain(tip);
         const bool is_own = domain == holder.domain || domain == kCommonDomain;
-        is_whole = is_whole && is_own;
-        if (is_own) branches.push_back({tip, branch.context});
+        const bool is_kept = is_own && !has_hollow(cache.tree(), tip);
+        is_whole = is_whole && is_kept;
+        if (is_kept) branches.push_back({tip, branch.context});
     }
     SnapshotPlan plan = plan_snapshot(cache.tree(), branches);
     plan.head.kind = holder.kind;
@@ -65,8 +76,9 @@ void cut_snapshot(SnapshotHead& head, std::uint32_t n_pages) {
 Result<> read_cached_page(Model& model, HostPages* host, const PrefixTree& tree, NodeId node,
                           std::span<std::byte> bytes) {
     if (tree.is_resident(node)) return model.read_page(tree.page(node), bytes);
-    if (host != nullptr && host->copy(tree.slot(node), bytes)) return {};
-    return Error{ErrorCode::not_found, "a page's copy in host memory is lost"};
+    const bool is_there = host != nullptr && !tree.is_hollow(node);
+    if (is_there && host->copy(tree.slot(node), bytes)) return {};
+    return Error{ErrorCode::not_found, "a page that neither tier has"};
 }
 
 std::vector<std::uint32_t> SnapshotRestore::path_to(std::uint32_t tip) const {
@@ -113,6 +125,8 @@ Result<> SnapshotRestore::take(std::span<const std::byte> bytes, std::uint64_t n
     if (depth < n_there) return {};
     if (depth > n_there)
         return Error{ErrorCode::corrupt, "snapshot: a page whose parents are not there"};
+    if (branch.sequence.max_step_tokens() < kTokensPerPage)
+        return Error{ErrorCode::exhausted, "snapshot: no page is free for the next of its own"};
     const PageId page = branch.sequence.ensure_page(depth);
     KVASIR_TRY_VOID(model_.write_page(page, bytes));
     branch.sequence.append(head_.pages[index].tokens);

@@ -140,6 +140,7 @@ Result<std::unique_ptr<Session>> Session::open(const options::variables_map& giv
     session->slots_ = std::make_unique<OpenSlots>(session->model_->n_open_slots());
     KvCache::Options cache{.n_pages = session->model_->n_pages()};
     cache.open_slots = session->slots_.get();
+    roll_pages(cache, *session->model_);
     if (needs.host_tier) {
         session->host_pages_ = std::make_unique<HostPages>(
             *session->model_, cache.n_pages * session->model_->kv().shape().page_bytes());

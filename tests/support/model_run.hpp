@@ -86,7 +86,9 @@ struct RunNeeds {
     std::uint64_t kv_budget_bytes = 0;
     std::uint32_t sinks = 0;
     std::uint32_t recent = 0;
-    std::string kv_overrides;  // "0=f16,3-4=int8"
+    std::uint32_t n_pages = 0;  // of the cache; 0: all that the model has
+    bool rolls = true;          // where the model has a window
+    std::string kv_overrides;   // "0=f16,3-4=int8"
     bool validation = true;
 };
 
@@ -107,7 +109,10 @@ public:
         options.max_logit_rows = needs.step_tokens;
         options.kv_budget_bytes = needs.kv_budget_bytes;
         model_ = std::move(Model::load(options, {}).value());
-        cache_ = std::make_unique<KvCache>(KvCache::Options{.n_pages = model_->n_pages()});
+        KvCache::Options cache{.n_pages = model_->n_pages()};
+        if (needs.n_pages > 0) cache.n_pages = needs.n_pages;
+        if (needs.rolls) roll_pages(cache, *model_);
+        cache_ = std::make_unique<KvCache>(cache);
         slots_ = std::make_unique<OpenSlots>(model_->n_open_slots());
     }
 
