@@ -96,18 +96,20 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                               DomainId domain,
                               const std::string& context) { raw->detach_context(domain, context); },
         .scrub = [raw = engine.get()] { raw->scrub(); }});
-    engine->info_ =
-        std::make_shared<const ModelInfo>(ModelInfo{.id = model.name(),
-                                                    .architecture = model.architecture(),
-                                                    .weight_bytes = model.weight_bytes(),
-                                                    .context_length = model.context_length(),
-                                                    .window_length = model.window_length(),
-                                                    .n_vocab = model.tokenizer()->n_vocab(),
-                                                    .n_parameters = model.n_parameters(),
-                                                    .chat_template = model.chat_template(),
-                                                    .bos_text = model.bos_text(),
-                                                    .eos_text = model.eos_text(),
-                                                    .tokenizer = model.tokenizer()});
+    engine->info_ = std::make_shared<const ModelInfo>(
+        ModelInfo{.id = model.name(),
+                  .architecture = model.architecture(),
+                  .weight_bytes = model.weight_bytes(),
+                  .context_length = model.context_length(),
+                  .window_length = model.window_length(),
+                  .n_vocab = model.tokenizer()->n_vocab(),
+                  .embedding_length = model.shape().dim,
+                  .pooling = model.is_mean_pooled() ? Pooling::mean : Pooling::last,
+                  .n_parameters = model.n_parameters(),
+                  .chat_template = model.chat_template(),
+                  .bos_text = model.bos_text(),
+                  .eos_text = model.eos_text(),
+                  .tokenizer = model.tokenizer()});
     engine->publish_metrics();
     engine->thread_ = std::thread([raw = engine.get()] { raw->run(); });
     return engine;
@@ -155,7 +157,9 @@ Result<> Engine::check_request(const GenerationRequest& request) const {
                      fmt::format("the prefix has {} tokens, a page that can be shared {}",
                                  request.prompt.size(), kPage)};
     }
-    if (request.max_tokens == 0 && !request.prefix)
+    if (request.prefix && request.pooling)
+        return Error{ErrorCode::invalid_argument, "a prefix has no embedding"};
+    if (request.max_tokens == 0 && !request.prefix && !request.pooling)
         return Error{ErrorCode::invalid_argument, "max_tokens: 0, expected at least 1"};
     for (const TokenId id : request.prompt) {
         if (id >= info_->n_vocab) {
@@ -174,7 +178,12 @@ Result<> Engine::check_request(const GenerationRequest& request) const {
         }
     }
     const std::uint32_t room = max_sequence_tokens(request);
-    if (request.prompt.size() >= room) {
+    if (request.pooling && request.prompt.size() > room) {
+        return Error{ErrorCode::too_large,
+                     fmt::format("the input has {} tokens, the context holds {}",
+                                 request.prompt.size(), room)};
+    }
+    if (!request.pooling && request.prompt.size() >= room) {
         return Error{
             ErrorCode::too_large,
             fmt::format(

@@ -106,6 +106,7 @@ private:
                      const std::vector<std::uint32_t>& n_tokens);
     void take_token(RunningRequest& request, std::span<const float> logits);
     Result<TokenId> draw(RunningRequest& request, std::span<const float> logits);
+    void finish_embedding(RunningRequest& request);
     void finish(RunningRequest& request, FinishReason reason, std::optional<Error> error = {});
     void fail_all(const Error& error);
     void scrub();

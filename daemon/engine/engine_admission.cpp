@@ -115,7 +115,7 @@ void Engine::admit() {
 
 std::uint32_t Engine::sequence_tokens(const GenerationRequest& request) const {
     const auto n_prompt = static_cast<std::uint32_t>(request.prompt.size());
-    if (request.prefix) return n_prompt;
+    if (request.prefix || request.pooling) return n_prompt;
     const std::uint32_t room =
         std::min(max_sequence_tokens(request),
                  cache_->max_tokens(DomainId{request.page_domain}, accounted_domain(request),
@@ -132,9 +132,11 @@ Result<> Engine::admit_one(Submitted& order) {
     // A prefix that an administrator makes is common.
     const DomainId domain =
         order.request.prefix ? holder->domain : DomainId{order.request.page_domain};
+    const bool takes_cached = order.request.pooling != Pooling::mean;
+    const auto lookup = takes_cached ? KvCache::Lookup::allowed : KvCache::Lookup::refused;
     auto state = SequenceState::begin({*model_, *cache_, *slots_}, domain, order.request.prompt,
-                                      n_prompt + max_tokens, boot_clock_ms(),
-                                      KvCache::Lookup::allowed, accounted_domain(order.request));
+                                      n_prompt + max_tokens, boot_clock_ms(), lookup,
+                                      accounted_domain(order.request));
     if (state.has_error()) {
         if (holder != nullptr && holder->n_requests == 0 && holder->kind != HolderKind::session)
             holders_->end(*holder);  // made for this request
@@ -149,14 +151,18 @@ Result<> Engine::admit_one(Submitted& order) {
         if (holder->kind == HolderKind::session)
             holders_->change_context(*holder, order.request.context);
     }
-    const Miss miss = explain_miss(state->kv().miss(), state->n_cached(), divergence,
-                                   order.request.prompt, order.request.is_chat, *info_->tokenizer);
+    const Miss miss =
+        takes_cached ? explain_miss(state->kv().miss(), state->n_cached(), divergence,
+                                    order.request.prompt, order.request.is_chat, *info_->tokenizer)
+                     : Miss{};
     const GenerationRequest& asked = order.request;
     const std::uint64_t seed = asked.sampling.seed ? *asked.sampling.seed : random_seed();
     Sampler sampler(asked.sampling, model_->shape().n_vocab, seed);
     sampler.accept_prompt(asked.prompt);
     StopMatcher stop(asked.stop);
     IncrementalDetokenizer detokenizer(info_->tokenizer, asked.shown_specials);
+    auto pool =
+        asked.pooling ? std::make_unique<StatePool>(*asked.pooling, model_->shape().dim) : nullptr;
     auto matcher =
         asked.constraint ? std::make_unique<grammar::TokenMatcher>(asked.constraint) : nullptr;
     std::unique_ptr<RunningRequest> request(
@@ -168,6 +174,7 @@ Result<> Engine::admit_one(Submitted& order) {
                            .detokenizer = std::move(detokenizer),
                            .stop = std::move(stop),
                            .matcher = std::move(matcher),
+                           .pool = std::move(pool),
                            .holder = holder,
                            .miss = miss,
                            .max_tokens = max_tokens,

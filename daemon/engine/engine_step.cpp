@@ -21,7 +21,7 @@ double milliseconds(std::chrono::steady_clock::duration duration) {
 
 bool Engine::waits_for_earlier(std::size_t index) const {
     const RunningRequest& request = *running_[index];
-    if (request.is_decoding()) return false;
+    if (request.is_decoding() || !request.takes_cached()) return false;
     return std::any_of(running_.begin(), running_.begin() + static_cast<std::ptrdiff_t>(index),
                        [&](const auto& earlier) {
                            return !earlier->is_decoding() &&
@@ -77,16 +77,19 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
                          const std::vector<std::uint32_t>& n_tokens) {
     std::vector<SequenceStep> steps;
     for (std::size_t i = 0; i < requests.size(); ++i) {
-        const bool is_last = n_tokens[i] == requests[i]->state.n_pending() &&
-                             !requests[i]->request.prefix;  // which needs no logits
+        RunningRequest& r = *requests[i];
+        const bool is_last = n_tokens[i] == r.state.n_pending();
         KVASIR_TRY(const SequenceStep step,
-                   requests[i]->state.prepare(n_tokens[i], is_last ? std::vector{n_tokens[i] - 1}
-                                                                   : std::vector<std::uint32_t>{}));
+                   r.state.prepare(n_tokens[i],
+                                   is_last && r.generates() ? std::vector{n_tokens[i] - 1}
+                                                            : std::vector<std::uint32_t>{},
+                                   r.pool ? r.pool->n_wanted(n_tokens[i], is_last) : 0));
         steps.push_back(step);
     }
     KVASIR_TRY_VOID(model_->step(steps));
     ++counters_.n_steps_total;
     std::size_t row = 0;
+    std::size_t state = 0;
     for (std::size_t i = 0; i < requests.size(); ++i) {
         RunningRequest& request = *requests[i];
         const bool has_logits = !steps[i].logits_at.empty();
@@ -97,10 +100,14 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
         } else {
             request.state.complete(boot_clock_ms());
             if (has_logits) take_token(request, model_->logits(row));
+            for (std::uint32_t k = 0; k < steps[i].n_states; ++k)
+                request.pool->add(model_->state(state + k));
+            if (request.pool && request.state.n_pending() == 0) finish_embedding(request);
             if (request.request.prefix && request.state.n_pending() == 0)
                 finish(request, FinishReason::stop);
         }
         if (has_logits) ++row;
+        state += steps[i].n_states;
     }
     return {};
 }
@@ -157,6 +164,13 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     }
 }
 
+void Engine::finish_embedding(RunningRequest& r) {
+    auto pooled = r.pool->take();
+    if (pooled.has_error()) return finish(r, FinishReason::error, pooled.error());
+    r.embedding = std::move(*pooled);
+    finish(r, FinishReason::stop);
+}
+
 void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error> error) {
     if (reason == FinishReason::stop || reason == FinishReason::length) {
         // Text held back for an undecided character or stop string is released now.
@@ -187,7 +201,8 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
                     .miss = r.miss.reason,
                     .diverged_at = r.miss.diverged_at,
                     .prompt_ms = milliseconds(first - r.submitted),
-                    .generate_ms = milliseconds(now - first)});
+                    .generate_ms = milliseconds(now - first),
+                    .embedding = std::move(r.embedding)});
 }
 
 void Engine::fail_all(const Error& error) {

@@ -42,13 +42,18 @@ struct PrefixOptions {
     TimeToLive ttl;
 };
 
+/// How the hidden states of a prompt become one vector. mean takes no cached prefix: it is of every
+/// token.
+enum class Pooling { last, mean };
+
 struct GenerationRequest {
     std::string request_id;  // for log lines
     std::uint32_t domain =
         0;  // isolation domain of the caller: prefixes are reused within one only
     std::uint32_t page_domain = 0;  // where its pages lie: the same, or a part of it
     std::vector<TokenId> prompt;
-    std::uint32_t max_tokens = 0;  // at least 1; the engine stops earlier at the context's end
+    std::uint32_t max_tokens = 0;  // at least 1 where anything is generated; the engine stops
+                                   // earlier at the context's end
     SamplingOptions sampling;
     std::vector<std::string>
         stop;  // generation ends before the first of these; they are not part of the text
@@ -62,6 +67,7 @@ struct GenerationRequest {
     std::string session;                  // empty: nameless
     std::string context;                  // empty: none
     std::optional<PrefixOptions> prefix;  // compute only
+    std::optional<Pooling> pooling;       // compute only: the answer is GenerationEnd::embedding
     bool slides = false;   // beyond the context it goes on with attention sinks and a window
     bool is_chat = false;  // the prompt is a rendered conversation: for miss reasons
 };
@@ -111,6 +117,9 @@ struct GenerationEnd {
     std::uint32_t diverged_at = 0;  // token; with retokenized, template_ and diverged
     double prompt_ms = 0;
     double generate_ms = 0;
+    /// (dim) of a request with a pooling that ended with stop: after the final norm, of no
+    /// particular length.
+    std::vector<float> embedding;
 };
 
 /// Receives one request's output. Called on the engine's thread, in order; must not block and must
@@ -132,6 +141,8 @@ struct ModelInfo {
     std::uint32_t context_length = 0;
     std::uint32_t window_length = 0;  // of requests that slide; 0: there are none
     std::uint32_t n_vocab = 0;
+    std::uint32_t embedding_length = 0;  // values of an embedding
+    Pooling pooling = Pooling::last;     // where a request does not say
     std::uint64_t n_parameters = 0;
     std::string chat_template;  // Jinja source; empty: the model has none
     std::string bos_text;       // tokens as templates write them

@@ -13,6 +13,7 @@
 #include "daemon/engine/miss_reason.hpp"
 #include "daemon/engine/sampler.hpp"
 #include "daemon/engine/sequence_state.hpp"
+#include "daemon/engine/state_pool.hpp"
 #include "daemon/engine/stop_matcher.hpp"
 #include "daemon/grammar/token_matcher.hpp"
 #include "daemon/model/tokenizer.hpp"
@@ -28,6 +29,7 @@ struct RunningRequest {
     IncrementalDetokenizer detokenizer;
     StopMatcher stop;
     std::unique_ptr<grammar::TokenMatcher> matcher;  // none: the text is free
+    std::unique_ptr<StatePool> pool;                 // of an embedding; else none
     Holder* holder = nullptr;  // keeps its pages; none: the anonymous claim does
     Miss miss{};
     std::uint32_t max_tokens = 0;  // what context and pages leave of the request's
@@ -37,8 +39,13 @@ struct RunningRequest {
     std::chrono::steady_clock::time_point first_token;  // set with the first token
     bool is_done = false;
     std::vector<std::pair<TokenId, float>> top;  // scratch for logprobs
+    std::vector<float> embedding;                // once it is complete
 
     bool is_decoding() const { return n_generated > 0; }
+    /// Whether logits follow the prompt.
+    bool generates() const { return !request.prefix && !request.pooling; }
+    /// Whether pages that others computed spare it its own.
+    bool takes_cached() const { return request.pooling != Pooling::mean; }
 };
 
 }  // namespace kvasir

@@ -110,8 +110,9 @@ bool SequenceState::could_share_next_page_of(const SequenceState& earlier) const
                       earlier.tokens_.begin() + begin);
 }
 
-Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at) {
-    KVASIR_CHECK(n > 0 && n <= n_pending() && n_step_ == 0,
+Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at,
+                                            std::uint32_t n_states) {
+    KVASIR_CHECK(n > 0 && n <= n_pending() && n_states <= n && n_step_ == 0,
                  "a step takes pending tokens, one step at a time");
     const std::uint32_t begin = n_computed();
     const std::uint32_t first_page = begin / kPage;
@@ -126,7 +127,8 @@ Result<SequenceStep> SequenceState::prepare(std::uint32_t n, std::vector<std::ui
                         .first_position = begin,
                         .pages = kv_.pages(),
                         .open_slots = step_slots_,
-                        .logits_at = logits_at_};
+                        .logits_at = logits_at_,
+                        .n_states = n_states};
 }
 
 void SequenceState::complete(std::uint64_t now_ms) {

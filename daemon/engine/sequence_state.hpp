@@ -58,9 +58,10 @@ public:
     bool could_share_next_page_of(const SequenceState& earlier) const;
 
     /// The next n pending tokens as a step; views stay valid until complete or the destructor.
-    /// logits_at: indices below n. Errors: exhausted (the device has no memory for a further slab
-    /// of pages).
-    Result<SequenceStep> prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at);
+    /// logits_at: indices below n; n_states: of its last tokens. Errors: exhausted (the device has
+    /// no memory for a further slab of pages).
+    Result<SequenceStep> prepare(std::uint32_t n, std::vector<std::uint32_t> logits_at,
+                                 std::uint32_t n_states = 0);
     /// The prepared step has run: its full pages are entered in the cache.
     void complete(std::uint64_t now_ms);
     /// Ends the sequence; computed pages stay cached, and where the cache keeps tails the open page

@@ -68,6 +68,7 @@ void BatchWriter::write_tokens(std::span<const SequenceStep> steps) {
             slots[row] = step.open_slots[position / kPage - step.first_position / kPage] * kPage +
                          position % kPage;
         }
+        if (step.n_states > 0) batch_.state_rows.push_back({row - step.n_states, step.n_states});
     }
     KVASIR_CHECK(batch_.logit_rows.size() <= limits_.max_logit_rows, "a step keeps max_logit_rows");
 }
@@ -155,6 +156,7 @@ const Batch& BatchWriter::write(std::span<const SequenceStep> steps,
     at_ = 0;
     batch_.n_tokens = 0;
     batch_.logit_rows.clear();
+    batch_.state_rows.clear();
     for (const SequenceStep& step : steps)
         batch_.n_tokens += static_cast<std::uint32_t>(step.tokens.size());
     KVASIR_CHECK(batch_.n_tokens <= limits_.max_tokens && steps.size() <= limits_.max_sequences,

@@ -23,7 +23,14 @@ struct SequenceStep {
     std::span<const std::uint32_t>
         open_slots;  // of the pages first_position / 32, ... that the tokens lie in
     std::span<const std::uint32_t>
-        logits_at;  // indices into tokens whose logits are wanted, ascending
+        logits_at;               // indices into tokens whose logits are wanted, ascending
+    std::uint32_t n_states = 0;  // of the last so many tokens the hidden states are wanted
+};
+
+/// Consecutive rows of a batch.
+struct RowRange {
+    std::uint32_t first = 0;
+    std::uint32_t n = 0;
 };
 
 /// What a step's kernels read. Made anew by BatchWriter::write; valid until the next write.
@@ -44,6 +51,7 @@ struct Batch {
     gpu::Slice seal_jobs;
     gpu::Slice seal_status;
     std::vector<std::uint32_t> logit_rows;  // rows of the batch, ascending
+    std::vector<RowRange> state_rows;       // ascending
 };
 
 struct BatchLimits {

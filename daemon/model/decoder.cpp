@@ -11,6 +11,7 @@ Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& 
                gpu::RopeAppendKv::create(device, shape.heads, shape.rope_shape(), open_format,
                                          shape.has_qk_norm, shape.sink_span > 0));
     KVASIR_TRY(gpu::AddNorm add_norm, gpu::AddNorm::create(device));
+    KVASIR_TRY(gpu::RowNorm row_norm, gpu::RowNorm::create(device));
     KVASIR_TRY(gpu::Experts experts, gpu::Experts::create(device, shape.experts));
     return std::unique_ptr<Ops>(new Ops{
         .embed = gpu::Embed(device),
@@ -21,6 +22,7 @@ Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& 
         .attention =
             gpu::Attention(device, shape.heads, open_format, shape.score_scale, shape.score_cap),
         .add_norm = std::move(add_norm),
+        .row_norm = std::move(row_norm),
         .experts = std::move(experts)});
 }
 
@@ -62,6 +64,7 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
     KVASIR_TRY(a.logits,
                Buffer::create(device, std::uint64_t{limits.max_logit_rows} * shape.n_vocab * 4,
                               BufferDomain::readback));
+    KVASIR_TRY(a.states, Buffer::create(device, n * shape.dim * 4, BufferDomain::readback));
     return a;
 }
 

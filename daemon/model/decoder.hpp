@@ -18,6 +18,7 @@
 #include "vk_kernels/ops/experts.hpp"
 #include "vk_kernels/ops/mat_mul.hpp"
 #include "vk_kernels/ops/rope_append_kv.hpp"
+#include "vk_kernels/ops/row_norm.hpp"
 #include "vk_kernels/ops/seal_page.hpp"
 
 namespace kvasir {
@@ -64,6 +65,7 @@ struct Ops {
     gpu::SealPage seal_page;
     gpu::Attention attention;
     gpu::AddNorm add_norm;
+    gpu::RowNorm row_norm;
     gpu::Experts experts;
 
     static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape,
@@ -86,11 +88,12 @@ struct Activations {
     gpu::Buffer routes;    // shared/experts.h
     gpu::Buffer out_x;     // (max_logit_rows, dim) rows whose logits are wanted
     gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
+    gpu::Buffer states;    // (max_tokens, dim) host-visible: what the output matrix reads
 
     /// Every one of these.
     std::vector<const gpu::Buffer*> all() const {
-        return {&x,      &qkv,    &q,      &sink_q, &attn,   &partials, &hidden,
-                &branch, &router, &chosen, &shares, &routes, &out_x,    &logits};
+        return {&x,      &qkv,    &q,      &sink_q, &attn,  &partials, &hidden, &branch,
+                &router, &chosen, &shares, &routes, &out_x, &logits,   &states};
     }
 
     static Result<Activations> create(gpu::Device& device, const ModelShape& shape,
@@ -106,7 +109,7 @@ struct DecoderContext {
 };
 
 /// Owns the weights. record() appends one step to the recorder; logits of batch.logit_rows end in
-/// activations.logits.
+/// activations.logits, hidden states of batch.state_rows in activations.states.
 class Decoder {
 public:
     virtual ~Decoder() = default;

@@ -50,6 +50,9 @@ bool is_fit_name(std::string_view name) {
     return true;
 }
 
+// Source: llama.cpp, include/llama.h, enum llama_pooling_type, as <architecture>.pooling_type.
+constexpr std::uint32_t kPoolingMean = 1;
+
 /// Names come out of the file: the one given there, the file's own, or a plain one.
 std::string choose_name(std::optional<std::string_view> given, const std::filesystem::path& path) {
     if (given && is_fit_name(*given)) return std::string(*given);
@@ -290,7 +293,8 @@ Result<> Model::warm_up(const Progress& progress) {
                                 .first_position = 0,
                                 .pages = pages,
                                 .open_slots = slots,
-                                .logits_at = logits_at};
+                                .logits_at = logits_at,
+                                .n_states = n};
         KVASIR_TRY_VOID(this->step({&step, 1}));
         if (progress) progress(0.9 + 0.02 * ++done, "kernels");
     }
@@ -306,6 +310,9 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     model->architecture_ = architecture_name;
     KVASIR_TRY(model->shape_, architecture->read_shape(source, architecture_name, options.context));
     KVASIR_TRY_VOID(model->choose_lengths(options));
+    KVASIR_TRY(const auto pooling,
+               source.find_u32(fmt::format("{}.pooling_type", architecture_name)));
+    model->is_mean_pooled_ = pooling.value_or(0) == kPoolingMean;
     KVASIR_TRY(const auto name, source.find_string("general.name"));
     model->name_ = choose_name(name, options.path);
     if (opened.tokenizer) {
@@ -349,6 +356,10 @@ Result<> Model::step(std::span<const SequenceStep> steps) {
 
 std::span<const float> Model::logits(std::size_t i) const {
     return activations_.logits.mapped_as<const float>().subspan(i * shape_.n_vocab, shape_.n_vocab);
+}
+
+std::span<const float> Model::state(std::size_t i) const {
+    return activations_.states.mapped_as<const float>().subspan(i * shape_.dim, shape_.dim);
 }
 
 }  // namespace kvasir

@@ -66,6 +66,8 @@ public:
     const std::string& bos_text() const { return bos_text_; }
     const std::string& eos_text() const { return eos_text_; }
     std::uint64_t n_parameters() const { return n_parameters_; }
+    /// Whether the file says that an embedding is the mean of the hidden states, not the last.
+    bool is_mean_pooled() const { return is_mean_pooled_; }
     std::uint64_t weight_bytes() const { return weight_bytes_; }
     const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
     const gpu::Device& device() const { return *device_; }
@@ -105,6 +107,9 @@ public:
     Result<> step(std::span<const SequenceStep> steps);
     /// (n_vocab) of the i-th wanted row of the last step; valid until the next.
     std::span<const float> logits(std::size_t i) const;
+    /// (dim) of the i-th wanted hidden state of the last step, in the order of the steps: what the
+    /// output matrix reads, after the final norm. Valid until the next.
+    std::span<const float> state(std::size_t i) const;
     /// False where step i of the last call filled a page with a NaN or an infinity: its sequence
     /// must end.
     bool is_finite(std::size_t i) const { return writer_->is_finite(i); }
@@ -129,6 +134,7 @@ private:
     std::string eos_text_;
     std::uint64_t n_parameters_ = 0;
     std::uint64_t weight_bytes_ = 0;
+    bool is_mean_pooled_ = false;
     std::uint32_t context_length_ = 0;
     std::uint32_t window_length_ = 0;
     std::uint32_t n_pages_ = 0;

@@ -89,6 +89,10 @@ bool Tokenizer::add_bos() const {
     return impl_->add_bos;
 }
 
+std::optional<TokenId> Tokenizer::text_end() const {
+    return impl_->text_end;
+}
+
 bool Tokenizer::is_end_of_generation(TokenId id) const {
     return id < n_vocab() && impl_->table.is_end(id);
 }

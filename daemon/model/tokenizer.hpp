@@ -64,6 +64,8 @@ public:
     std::optional<TokenId> find_special(std::string_view text) const;  // e.g. "<|im_start|>"
     std::optional<TokenId> bos() const;
     bool add_bos() const;  // whether the model wants its bos before a prompt
+    /// What the model wants behind a text that is complete, as one to embed is; most want nothing.
+    std::optional<TokenId> text_end() const;
     /// eos, eot, eom and every end-of-turn token the vocabulary knows (`<|im_end|>`, `<|eot_id|>`,
     /// ...).
     bool is_end_of_generation(TokenId id) const;

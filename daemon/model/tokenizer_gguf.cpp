@@ -177,6 +177,10 @@ Result<> Tokenizer::Loader::read_special_ids() {
     KVASIR_TRY(const auto add_bos, file_.find_bool("tokenizer.ggml.add_bos_token"));
     const bool adds_bos = family_ == Family::scored || rule_.adds_bos;
     impl_.add_bos = impl_.bos && add_bos.value_or(adds_bos);
+    KVASIR_TRY(const auto add_eos, file_.find_bool("tokenizer.ggml.add_eos_token"));
+    if (add_eos.value_or(false)) {
+        KVASIR_TRY(impl_.text_end, find_id("tokenizer.ggml.eos_token_id"));
+    }
     return {};
 }
 

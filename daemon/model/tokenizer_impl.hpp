@@ -27,6 +27,7 @@ struct Tokenizer::Impl {
     LeadingSpace leading_space = LeadingSpace::none;
     std::optional<TokenId> bos;
     bool add_bos = false;
+    std::optional<TokenId> text_end;
 };
 
 }  // namespace kvasir

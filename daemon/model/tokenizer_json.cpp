@@ -232,6 +232,7 @@ Result<> Tokenizer::JsonLoader::read_ends() {
     const bool puts_first = impl_.bos && pipeline_.first_token &&
                             impl_.specials.find(*pipeline_.first_token) == impl_.bos;
     impl_.add_bos = impl_.bos && config_.add_bos.value_or(puts_first);
+    if (pipeline_.last_token) impl_.text_end = impl_.specials.find(*pipeline_.last_token);
     return {};
 }
 

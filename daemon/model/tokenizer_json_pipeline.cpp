@@ -226,15 +226,22 @@ Result<> Reader::post_processor(const JsonMembers& fields, std::string_view type
     if (type == "ByteLevel") return {};
     if (type != "TemplateProcessing") return unknown_type(fields, type);
     KVASIR_TRY(const auto* single, fields.get_array("single", kMaxStages));
+    const auto token_at = [&](std::size_t i) -> Result<std::optional<std::string>> {
+        KVASIR_TRY(const JsonMembers part,
+                   JsonMembers::create((*single)[i],
+                                       fields.where() + ".single[" + std::to_string(i) + "]"));
+        const auto* special = part.find("SpecialToken");
+        if (special == nullptr) return std::optional<std::string>();
+        KVASIR_TRY(const JsonMembers token,
+                   JsonMembers::create(*special, part.where() + ".SpecialToken"));
+        KVASIR_TRY(const std::string_view text, token.get_string("id"));
+        return std::optional(std::string(text));
+    };
     if (single->empty()) return {};
-    KVASIR_TRY(const JsonMembers first,
-               JsonMembers::create(single->front(), fields.where() + ".single[0]"));
-    const auto* special = first.find("SpecialToken");
-    if (special == nullptr) return {};
-    KVASIR_TRY(const JsonMembers token,
-               JsonMembers::create(*special, first.where() + ".SpecialToken"));
-    KVASIR_TRY(const std::string_view text, token.get_string("id"));
-    out_.first_token = std::string(text);
+    KVASIR_TRY(out_.first_token, token_at(0));
+    if (single->size() > 1) {
+        KVASIR_TRY(out_.last_token, token_at(single->size() - 1));
+    }
     return {};
 }
 

@@ -23,6 +23,7 @@ struct JsonPipeline {
     bool unescapes_space = false;            // decoding turns U+2581 into a space
     bool drops_first_space = false;          // decoding takes away the prefix
     std::optional<std::string> first_token;  // that the post-processor puts before a text
+    std::optional<std::string> last_token;   // and behind one
 };
 
 /// file: the whole document. Errors: corrupt, unsupported (naming what is unknown). A split that

@@ -181,6 +181,18 @@ BOOST_AUTO_TEST_CASE(bos_is_wanted_where_the_file_or_the_family_says_so) {
     BOOST_TEST(create(vocabulary).value()->add_bos());
 }
 
+BOOST_AUTO_TEST_CASE(an_end_is_wanted_behind_a_text_where_the_file_says_so) {
+    Vocabulary vocabulary;
+    vocabulary.ids = {{"eos", vocabulary.add("<|endoftext|>", 3)}};
+    BOOST_TEST(!create(vocabulary).value()->text_end().has_value());
+    vocabulary.add_eos = false;
+    BOOST_TEST(!create(vocabulary).value()->text_end().has_value());
+    vocabulary.add_eos = true;
+    BOOST_TEST(create(vocabulary).value()->text_end().value() == vocabulary.ids.at("eos"));
+    vocabulary.ids.clear();
+    BOOST_TEST(!create(vocabulary).value()->text_end().has_value());  // none to add
+}
+
 BOOST_AUTO_TEST_CASE(several_threads_encode_at_once) {
     std::mt19937 random(6);
     const std::string text = random_text(random, 3000);

@@ -117,6 +117,12 @@ BOOST_AUTO_TEST_CASE(characters_merge_and_the_rest_falls_back_to_bytes) {
     BOOST_TEST(tokenizer->bos().value() == 1U);
     BOOST_TEST(tokenizer->add_bos());
     BOOST_TEST(!create(characters(), {.bos = {}, .ends = {}, .add_bos = false}).value()->add_bos());
+    BOOST_TEST(!tokenizer->text_end().has_value());
+    json::object ending = characters();
+    ending["post_processor"] = parse(R"({"type": "TemplateProcessing", "single": [
+            {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]})");
+    BOOST_TEST(create(ending).value()->text_end().value() == 2U);
+    BOOST_TEST(!create(ending).value()->add_bos());
     std::mt19937 random(32);
     for (int n = 0; n < 300; ++n) {
         const std::string text = random_bytes(random, random() % 100);

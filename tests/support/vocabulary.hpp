@@ -53,6 +53,10 @@ struct Vocabulary {
 
     GgufBuilder gguf() const {
         GgufBuilder builder;
+        add_to(builder);
+        return builder;
+    }
+    void add_to(GgufBuilder& builder) const {
         const auto wanted = [this](const std::string& key) { return key != left_out; };
         if (wanted("tokenizer.ggml.model")) builder.key("tokenizer.ggml.model", model);
         if (wanted("tokenizer.ggml.pre")) builder.key("tokenizer.ggml.pre", pre);
@@ -61,7 +65,7 @@ struct Vocabulary {
         if (wanted("tokenizer.ggml.merges")) builder.array("tokenizer.ggml.merges", merges);
         for (const auto& [name, id] : ids) builder.key("tokenizer.ggml." + name + "_token_id", id);
         if (add_bos) builder.key("tokenizer.ggml.add_bos_token", *add_bos);
-        return builder;
+        if (add_eos) builder.key("tokenizer.ggml.add_eos_token", *add_eos);
     }
 
     std::string model = "gpt2";
@@ -71,6 +75,7 @@ struct Vocabulary {
     std::vector<std::string> merges;
     std::map<std::string, std::uint32_t> ids;  // "eos" -> id
     std::optional<bool> add_bos;
+    std::optional<bool> add_eos;
     std::string left_out;  // a key not to write
 };
 

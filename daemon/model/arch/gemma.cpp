@@ -104,6 +104,7 @@ public:
             record_feed_forward(rec, batch, weights_.layers[i], c);
         }
         record_logits(rec, batch, c);
+        record_states(rec, batch, c, s_, weights_.output_norm, shared::kNormRms);
     }
 
 private:

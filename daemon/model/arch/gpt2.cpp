@@ -29,6 +29,7 @@ public:
             mat_mul.record(rec, matrix_args(w.down, a.hidden, a.x, n, shared::kEpilogueAdd));
         }
         weights_.record_logits(rec, batch, c, s_);
+        record_states(rec, batch, c, s_, weights_.output_norm, shared::kNormLayer);
     }
 
 private:

@@ -36,4 +36,21 @@ LogitRows gather_logit_rows(gpu::Recorder& rec, const Batch& batch, const Decode
     return {a.out_x.slice(), n};
 }
 
+void record_states(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c,
+                   const ModelShape& shape, const gpu::Vector& norm, std::uint32_t norm_kind) {
+    std::uint32_t row = 0;
+    for (const RowRange& rows : batch.state_rows) {
+        c.ops.row_norm.record(rec, {.x = c.activations.x.slice(),
+                                    .y = c.activations.states.slice(),
+                                    .norm = &norm,
+                                    .norm_kind = norm_kind,
+                                    .eps = shape.norm_eps,
+                                    .n_cols = shape.dim,
+                                    .n_rows = rows.n,
+                                    .x_first = rows.first,
+                                    .y_first = row});
+        row += rows.n;
+    }
+}
+
 }  // namespace kvasir

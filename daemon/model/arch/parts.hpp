@@ -1,4 +1,5 @@
-// What the op orders have in common: the middle of attention, and the rows whose logits are wanted.
+// What the op orders have in common: the middle of attention, and the rows whose logits or hidden
+// states are wanted.
 #pragma once
 
 #include "daemon/model/decoder.hpp"
@@ -18,5 +19,9 @@ struct LogitRows {
 /// The residual stream of the rows whose logits are wanted.
 LogitRows gather_logit_rows(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c,
                             const ModelShape& shape);
+
+/// The model's final norm of the rows whose hidden states are wanted, into activations.states.
+void record_states(gpu::Recorder& rec, const Batch& batch, const DecoderContext& c,
+                   const ModelShape& shape, const gpu::Vector& norm, std::uint32_t norm_kind);
 
 }  // namespace kvasir
