@@ -228,30 +228,29 @@ Outcome add_prompt(const json::value& value, std::string_view param, std::uint32
     return std::nullopt;
 }
 
-namespace {
-
-Outcome read_prompts(const JsonFields& fields, const HttpLimits& limits, std::uint32_t n_vocab,
-                     CompletionRequest& request) {
-    const json::value* value = fields.find("prompt");
-    if (value == nullptr) return field_error("prompt", "missing");
+Outcome read_prompts(const JsonFields& fields, std::string_view name, std::size_t n_most,
+                     std::uint32_t n_vocab, CompletionRequest& request) {
+    const json::value* value = fields.find(name);
+    if (value == nullptr) return field_error(name, "missing");
     // An array whose first element is a number is one prompt of ids; else an array of prompts.
     const bool several =
         value->is_array() && !value->get_array().empty() && !value->get_array()[0].is_number();
-    if (!several) return add_prompt(*value, "prompt", n_vocab, request);
+    if (!several) return add_prompt(*value, name, n_vocab, request);
     const json::array& array = value->get_array();
-    if (array.size() > limits.n_choices) {
-        return field_error("prompt", fmt::format("{} prompts, expected at most {}", array.size(),
-                                                 limits.n_choices));
-    }
+    if (array.size() > n_most)
+        return field_error(
+            name, fmt::format("an array of {}, expected at most {}", array.size(), n_most));
     for (std::size_t i = 0; i < array.size(); ++i)
-        KVASIR_STEP(add_prompt(array[i], fmt::format("prompt[{}]", i), n_vocab, request));
+        KVASIR_STEP(add_prompt(array[i], fmt::format("{}[{}]", name, i), n_vocab, request));
     return std::nullopt;
 }
+
+namespace {
 
 Outcome read_completion(const json::object& body, const HttpLimits& limits, std::uint32_t n_vocab,
                         CompletionRequest& request) {
     const JsonFields fields(body);
-    KVASIR_STEP(read_prompts(fields, limits, n_vocab, request));
+    KVASIR_STEP(read_prompts(fields, "prompt", limits.n_choices, n_vocab, request));
     KVASIR_STEP(read_common(body, limits, n_vocab, request));
     KVASIR_STEP(store(fields.boolean("echo"), request.echo));
     std::optional<std::uint32_t> n_logprobs;

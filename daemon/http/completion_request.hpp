@@ -59,8 +59,9 @@ struct CompletionRequest {
     std::string session;     // empty: none named in the body
     std::string context;     // empty: none
     std::string cache_salt;  // empty: none
-    bool truncates = false;  // a chat's oldest turns go where it does not fit
-    bool slides = false;     // it goes on beyond the context, with attention sinks and a window
+    bool truncates = false;  // a chat's oldest turns go where it does not fit, or an input's end
+    std::optional<Pooling> pooling;  // prompts are inputs to embed; nothing is generated
+    bool slides = false;  // it goes on beyond the context, with attention sinks and a window
 
     std::size_t n_choices() const { return (is_chat ? 1 : prompts.size()) * n; }
 };

@@ -136,10 +136,12 @@ bool has_divergence(MissReason miss) {
            miss == MissReason::diverged;
 }
 
-void write_usage(JsonWriter& json, const Usage& usage) {
+}  // namespace
+
+void write_usage(JsonWriter& json, const Usage& usage, bool has_completion) {
     json.key("usage").begin_object();
     json.field("prompt_tokens", usage.n_prompt_tokens);
-    json.field("completion_tokens", usage.n_generated_tokens);
+    if (has_completion) json.field("completion_tokens", usage.n_generated_tokens);
     json.field("total_tokens", usage.n_prompt_tokens + usage.n_generated_tokens);
     json.key("prompt_tokens_details").begin_object();
     json.field("cached_tokens", usage.n_cached_tokens);
@@ -148,6 +150,8 @@ void write_usage(JsonWriter& json, const Usage& usage) {
         json.field("diverged_at", static_cast<std::uint64_t>(usage.diverged_at));
     json.end_object().end_object();
 }
+
+namespace {
 
 double per_second(std::uint64_t n, double ms) {
     return ms > 0 ? static_cast<double>(n) * 1000.0 / ms : 0.0;

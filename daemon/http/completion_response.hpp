@@ -12,6 +12,8 @@
 
 namespace kvasir {
 
+class JsonWriter;
+
 /// What every piece of one answer has in common.
 struct AnswerShape {
     std::string id;
@@ -51,6 +53,9 @@ struct Usage {
 
 /// ends: [prompt][n]. A prompt counts once, whatever n is; times are the longest choice's.
 Usage sum_usage(std::span<const GenerationEnd> ends, std::uint32_t n);
+
+/// As `usage`. has_completion: something was to be generated.
+void write_usage(JsonWriter& json, const Usage& usage, bool has_completion = true);
 
 /// has_calls: the choice ended with calls of functions.
 const char* to_string(FinishReason reason, bool has_calls = false);

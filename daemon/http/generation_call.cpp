@@ -53,40 +53,69 @@ GenerationCall::GenerationCall(Plan plan, std::shared_ptr<GenerationEngine> engi
     : plan_(std::move(plan)),
       n_choices_(plan_.requests.size()),
       engine_(std::move(engine)),
+      n_first_(std::min(n_choices_, plan_.n_at_once)),
       exchange_(std::move(exchange)),
       parts_(n_choices_),
-      ends_(n_choices_) {}
+      ends_(n_choices_),
+      next_(n_first_) {}
 
 void GenerationCall::submit() {
     try {
-        submit_all();
+        submit_first();
     } catch (const std::exception&) {  // std::bad_alloc, in practice
         fail(out_of_memory());
     }
 }
 
-void GenerationCall::submit_all() {
-    for (std::size_t choice = 0; choice < n_choices_; ++choice) {
-        auto sink = std::make_shared<ChoiceSink>(shared_from_this(), choice);
-        const Result<RequestId> id =
-            engine_->submit(std::move(plan_.requests[choice]), std::move(sink));
-        if (id.has_error()) {
-            const Error& error = id.error();
-            const bool blames_prompt =
-                error.code == ErrorCode::too_large || error.code == ErrorCode::invalid_argument;
-            fail(to_api_error(error, blames_prompt ? plan_.prompt_param : std::string()));
-            return;
+void GenerationCall::submit_first() {
+    for (std::size_t choice = 0; choice < n_first_; ++choice) {
+        if (const auto refusal = submit_choice(choice, std::move(plan_.requests[choice])))
+            return refuse(*refusal);
+    }
+}
+
+std::optional<Error> GenerationCall::submit_choice(std::size_t choice, GenerationRequest request) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (cancelled_) return std::nullopt;
+    }
+    auto sink = std::make_shared<ChoiceSink>(shared_from_this(), choice);
+    const Result<RequestId> id = engine_->submit(std::move(request), std::move(sink));
+    if (id.has_error()) return id.error();
+    bool cancelled = false;
+    {
+        const std::lock_guard lock(mutex_);
+        submitted_.push_back(*id);
+        cancelled = cancelled_;
+    }
+    if (cancelled) engine_->cancel(*id);
+    return std::nullopt;
+}
+
+void GenerationCall::refuse(const Error& error) {
+    const bool blames_prompt =
+        error.code == ErrorCode::too_large || error.code == ErrorCode::invalid_argument;
+    fail(to_api_error(error, blames_prompt ? plan_.prompt_param : std::string()));
+}
+
+void GenerationCall::submit_more() {
+    try {
+        submit_while_room();
+    } catch (const std::exception&) {
+        fail(out_of_memory());
+    }
+}
+
+/// Where the engine's queue is full, the next choice that ends tries again.
+void GenerationCall::submit_while_room() {
+    for (; next_ < n_choices_ && next_ - n_ended_ < plan_.n_at_once; ++next_) {
+        const auto refusal = submit_choice(next_, plan_.requests[next_]);
+        if (!refusal) {
+            plan_.requests[next_] = {};
+            continue;
         }
-        bool cancelled = false;
-        {
-            const std::lock_guard lock(mutex_);
-            submitted_.push_back(*id);
-            cancelled = cancelled_;
-        }
-        if (cancelled) {
-            engine_->cancel(*id);
-            return;
-        }
+        if (refusal->code == ErrorCode::exhausted && next_ > n_ended_) return;
+        return refuse(*refusal);
     }
 }
 
@@ -250,6 +279,7 @@ void GenerationCall::take_end(Piece& piece, std::size_t choice, GenerationEnd en
     }
     ends_[choice] = std::move(end);
     ++n_ended_;
+    submit_more();
     if (n_ended_ == n_choices_) {
         finish(piece, choice);
     } else if (plan_.stream) {

@@ -1,5 +1,5 @@
-// GenerationCall: one completion or chat request on its way through the engine, and the source of
-// its answer.
+// GenerationCall: one request for text or embeddings on its way through the engine, and the source
+// of its answer.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace kvasir {
 
 /// Three parties: a worker submits the choices, the engine's thread delivers, the connection's
 /// strand pulls. The first two leave what they have under the mutex and wake the strand, which
-/// makes the JSON.
+/// makes the JSON, and submits what there was no room for at first.
 class GenerationCall final : public ResponseSource,
                              public std::enable_shared_from_this<GenerationCall> {
 public:
@@ -29,14 +29,15 @@ public:
         bool stream = false;
         std::vector<GenerationRequest> requests;  // [prompt][n]
         std::string prompt_param;                 // what to blame for a prompt that does not fit
+        std::size_t n_at_once = SIZE_MAX;         // of these, with the engine at a time
         std::size_t queue_bytes = 0;  // of a stream: more than this unread drops the client
     };
 
     GenerationCall(Plan plan, std::shared_ptr<GenerationEngine> engine,
                    std::shared_ptr<Exchange> exchange);
 
-    /// Submits every choice; the engine's refusal becomes the answer. Call once, after
-    /// Exchange::attach.
+    /// Submits every choice, or the first n_at_once; the engine's refusal becomes the answer. Call
+    /// once, after Exchange::attach.
     void submit();
 
     Piece pull() override;
@@ -51,7 +52,9 @@ private:
         std::variant<GenerationChunk, GenerationEnd> what;
     };
 
-    void submit_all();
+    void submit_first();
+    std::optional<Error> submit_choice(std::size_t choice, GenerationRequest request);
+    void refuse(const Error& error);
 
     // Engine's thread.
     void on_chunk(std::size_t choice, GenerationChunk chunk) noexcept;
@@ -68,6 +71,8 @@ private:
     std::vector<Arrival> take_arrivals(Piece& piece);
     void take_chunk(Piece& piece, std::size_t choice, GenerationChunk chunk);
     void take_end(Piece& piece, std::size_t choice, GenerationEnd end);
+    void submit_more();
+    void submit_while_room();
     void open(Piece& piece);
     void finish(Piece& piece, std::size_t last_choice);
     void fail_now(Piece& piece, const ApiError& error);
@@ -75,6 +80,7 @@ private:
     Plan plan_;
     const std::size_t n_choices_;
     const std::shared_ptr<GenerationEngine> engine_;
+    const std::size_t n_first_;  // choices that the worker submits
 
     std::mutex mutex_;
     std::shared_ptr<Exchange> exchange_;  // null once abandoned
@@ -90,6 +96,7 @@ private:
     std::vector<ChoicePart> parts_;  // whole answers: all of it
     std::vector<std::optional<GenerationEnd>> ends_;
     std::size_t n_ended_ = 0;
+    std::size_t next_ = 0;  // choice to submit
     bool opened_ = false;
     bool done_ = false;
 };

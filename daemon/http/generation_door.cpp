@@ -1,6 +1,7 @@
 // A body -> tokens -> the engine, whatever the door.
 #include "daemon/http/generation_door.hpp"
 
+#include <fmt/format.h>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,8 @@ void add_choices(GenerationCall::Plan& plan, const ReadRequest& read, const Mode
         GenerationRequest& one = plan.requests.emplace_back();
         one.request_id = read.id;
         one.prompt = ids;
-        one.max_tokens = request.max_tokens.value_or(room);
+        one.max_tokens = request.pooling ? 0 : request.max_tokens.value_or(room);
+        one.pooling = request.pooling;
         one.sampling = request.sampling;
         one.sampling.choice = choice;
         one.stop = request.stop;
@@ -56,6 +58,15 @@ ApiResult<std::vector<TokenId>> encode_conversation(const CompletionRequest& req
     return ids;
 }
 
+/// Input i of a request that embeds.
+ApiResult<std::vector<TokenId>> encode_one_of(const ReadRequest& read, const ModelInfo& model,
+                                              std::size_t i) {
+    const std::vector<Prompt>& inputs = read.request.prompts;
+    const std::string param = inputs.size() == 1 ? std::string(read.prompt_param)
+                                                 : fmt::format("{}[{}]", read.prompt_param, i);
+    return encode_input(model, inputs[i], read.request.truncates, param);
+}
+
 ApiResult<GenerationCall::Plan> make_plan(ReadRequest& read, const ModelInfo& model,
                                           const HttpLimits& limits) {
     const CompletionRequest& request = read.request;
@@ -67,10 +78,13 @@ ApiResult<GenerationCall::Plan> make_plan(ReadRequest& read, const ModelInfo& mo
         KVASIR_TRY(const std::vector<TokenId> ids, encode_conversation(request, model));
         add_choices(plan, read, model, ids);
     }
-    for (const Prompt& prompt : request.prompts) {
-        KVASIR_TRY(const std::vector<TokenId> ids, encode_prompt(model, prompt));
+    for (std::size_t i = 0; i < request.prompts.size(); ++i) {
+        KVASIR_TRY(const std::vector<TokenId> ids, request.pooling
+                                                       ? encode_one_of(read, model, i)
+                                                       : encode_prompt(model, request.prompts[i]));
         add_choices(plan, read, model, ids);
     }
+    if (request.pooling) plan.n_at_once = limits.n_choices;
     plan.writer = std::move(read.writer);
     plan.writer->begin(plan.requests);
     return plan;

@@ -70,6 +70,7 @@ void write_model_info(JsonWriter& json, const ModelInfo& model) {
     json.field("general.basename", model.id);
     json.field("general.parameter_count", model.n_parameters);
     json.field(model.architecture + ".context_length", std::uint64_t{model.context_length});
+    json.field(model.architecture + ".embedding_length", std::uint64_t{model.embedding_length});
     json.field(model.architecture + ".vocab_size", std::uint64_t{model.n_vocab});
     json.end_object();
 }
@@ -130,7 +131,8 @@ void post_ollama_show(ServerContext& context, const ExchangePtr& exchange) {
     write_details(json, *model);
     json.key("messages").begin_array().end_array();
     write_model_info(json, *model);
-    json.key("capabilities").begin_array().string("completion").end_array();
+    json.key("capabilities").begin_array();
+    json.string("completion").string("embedding").end_array();
     json.field("modified_at", start_time()).end_object();
     reply(exchange, std::move(body));
 }

@@ -132,4 +132,11 @@ Outcome read_ollama_options(const JsonFields& fields, const HttpLimits& limits,
     return read_stop(options, limits, request);
 }
 
+Outcome check_keep_alive(const JsonFields& fields) {
+    const json::value* value = fields.find("keep_alive");
+    if (value == nullptr || value->is_number() || value->is_string()) return std::nullopt;
+    return field_error("keep_alive",
+                       fmt::format("{}, expected seconds or a string", json_kind_name(*value)));
+}
+
 }  // namespace kvasir

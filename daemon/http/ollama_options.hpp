@@ -11,4 +11,7 @@ namespace kvasir {
 Outcome read_ollama_options(const JsonFields& fields, const HttpLimits& limits,
                             const ModelInfo& model, CompletionRequest& request);
 
+/// keep_alive, a duration: seconds, or text such as "5m". One model is loaded, and stays.
+Outcome check_keep_alive(const JsonFields& fields);
+
 }  // namespace kvasir

@@ -16,14 +16,6 @@ namespace json = boost::json;
 
 namespace {
 
-/// A duration: seconds, or text such as "5m". One model is loaded, and stays.
-Outcome check_keep_alive(const JsonFields& fields) {
-    const json::value* value = fields.find("keep_alive");
-    if (value == nullptr || value->is_number() || value->is_string()) return std::nullopt;
-    return field_error("keep_alive",
-                       fmt::format("{}, expected seconds or a string", json_kind_name(*value)));
-}
-
 /// As the model's template wants it: true or false, or an effort by name.
 Outcome read_think(const JsonFields& fields, json::object& template_variables) {
     const json::value* value = fields.find("think");

@@ -1,5 +1,10 @@
 #include "daemon/http/prompt_tokens.hpp"
 
+#include <algorithm>
+#include <fmt/format.h>
+#include <optional>
+
+#include "daemon/http/json_fields.hpp"
 #include "daemon/http/prompt_limit.hpp"
 #include "daemon/http/truncate_chat.hpp"
 
@@ -7,12 +12,17 @@ namespace kvasir {
 
 namespace {
 
-ApiResult<std::vector<TokenId>> encode_text(const ModelInfo& model, const std::string& text) {
-    KVASIR_TRY_VOID(check_prompt_bytes(model, text.size(), "prompt"));
-    const Tokenizer& tokenizer = *model.tokenizer;
+/// With the bos that the model wants before it.
+std::vector<TokenId> tokens_of(const Tokenizer& tokenizer, const std::string& text) {
     std::vector<TokenId> ids = tokenizer.encode(text, Tokenizer::Special::parse);
     if (tokenizer.add_bos() && tokenizer.bos() && (ids.empty() || ids.front() != *tokenizer.bos()))
         ids.insert(ids.begin(), *tokenizer.bos());
+    return ids;
+}
+
+ApiResult<std::vector<TokenId>> encode_text(const ModelInfo& model, const std::string& text) {
+    KVASIR_TRY_VOID(check_prompt_bytes(model, text.size(), "prompt"));
+    std::vector<TokenId> ids = tokens_of(*model.tokenizer, text);
     if (ids.empty()) {
         return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
                         "prompt"};
@@ -46,6 +56,33 @@ ApiResult<std::vector<TokenId>> encode_prompt(const ModelInfo& model, const Prom
         return ApiError{ErrorKind::invalid_request, "prompt: empty, expected at least one token",
                         "prompt"};
     }
+    return ids;
+}
+
+ApiResult<std::vector<TokenId>> encode_input(const ModelInfo& model, const Prompt& input,
+                                             bool truncates, const std::string& param) {
+    const auto* text = std::get_if<std::string>(&input);
+    if (text != nullptr && !truncates)
+        KVASIR_TRY_VOID(check_prompt_bytes(model, text->size(), param.c_str()));
+    std::vector<TokenId> ids;
+    std::optional<TokenId> end;
+    if (text == nullptr) {
+        ids = std::get<std::vector<TokenId>>(input);
+    } else if (!text->empty()) {
+        ids = tokens_of(*model.tokenizer, *text);
+        end = model.tokenizer->text_end();
+        if (!ids.empty() && end == ids.back()) ids.pop_back();
+    }
+    if (ids.empty()) return field_error(param, "empty, expected at least one token");
+    const std::size_t n_most = model.context_length - (end ? 1 : 0);
+    if (ids.size() > n_most && !truncates) {
+        return ApiError{ErrorKind::context_length_exceeded,
+                        fmt::format("{}: {} tokens, expected at most the context of {} tokens",
+                                    param, ids.size() + (end ? 1 : 0), model.context_length),
+                        param};
+    }
+    ids.resize(std::min(ids.size(), n_most));
+    if (end) ids.push_back(*end);
     return ids;
 }
 

@@ -44,6 +44,10 @@ Outcome take_chat_variables(boost::json::object& body, bool add_generation_promp
 Outcome add_prompt(const boost::json::value& value, std::string_view param, std::uint32_t n_vocab,
                    CompletionRequest& request);
 
+/// One prompt, as above, or an array of at most n_most of them.
+Outcome read_prompts(const JsonFields& fields, std::string_view name, std::size_t n_most,
+                     std::uint32_t n_vocab, CompletionRequest& request);
+
 /// response_format, grammar, json_schema.
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
 /// tools, tool_choice, parallel_tool_calls.

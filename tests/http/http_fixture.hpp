@@ -34,6 +34,7 @@ inline std::shared_ptr<const ModelInfo> tales_model() {
     model->context_length = 512;
     model->tokenizer = tales_tokenizer();
     model->n_vocab = model->tokenizer->n_vocab();
+    model->embedding_length = 8;
     model->n_parameters = 5'400'000;
     return model;
 }

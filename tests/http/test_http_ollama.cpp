@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(the_model_is_listed_shown_and_running) {
     BOOST_TEST(ps.at("models").at(0).at("context_length").as_int64() == 512);
     BOOST_TEST(ps.at("models").at(0).as_object().contains("expires_at"));
     const json::value show = parsed(post("/api/show", {{"model", "whatever"}}));
-    BOOST_TEST(json::serialize(show.at("capabilities")) == R"(["completion"])");
+    BOOST_TEST(json::serialize(show.at("capabilities")) == R"(["completion","embedding"])");
     BOOST_TEST(show.at("model_info").at("general.parameter_count").as_int64() == 5'400'000);
     for (const json::value& wrong :
          {json::value{{"model", 1}}, json::value{{"name", json::array{}}},

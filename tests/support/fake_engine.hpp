@@ -105,7 +105,7 @@ public:
         }
         if (hook)
             if (std::optional<Error> refusal = hook(request)) return std::move(*refusal);
-        if (request.prompt.size() >= model_->context_length)
+        if (request.prompt.size() >= model_->context_length + (request.pooling ? 1 : 0))
             return Error{ErrorCode::too_large, "prompt: " + std::to_string(request.prompt.size()) +
                                                    " tokens, expected fewer than the context of " +
                                                    std::to_string(model_->context_length)};
@@ -139,6 +139,16 @@ public:
     }
 
     static TokenId token_of(std::size_t position) { return static_cast<TokenId>(100 + position); }
+    /// What a request with a pooling gets after a tick: of no particular length, never zeros.
+    static std::vector<float> embedding_of(const GenerationRequest& request, std::size_t n_values) {
+        const std::size_t factor = request.pooling == Pooling::mean ? 5 : 3;
+        std::vector<float> values(n_values);
+        for (std::size_t i = 0; i < n_values; ++i) {
+            const std::size_t mixed = request.prompt.back() + request.prompt.size() + factor * i;
+            values[i] = static_cast<float>(mixed % 17) - 8.25F;
+        }
+        return values;
+    }
 
 private:
     struct Failure {
@@ -169,6 +179,8 @@ private:
                 const auto next = std::next(one);
                 if (is_over(*one))
                     ended.splice(ended.end(), running_, one);
+                else if (one->request.pooling)
+                    one->n_done = 1;
                 else
                     chunks.emplace_back(one->sink, next_chunk(*one));
                 one = next;
@@ -187,6 +199,7 @@ private:
     }
 
     bool is_over(const Running& one) const {
+        if (one.request.pooling && one.n_done == 0 && !one.cancelled) return false;
         return one.cancelled || one.n_done >= one.request.max_tokens || pieces_done(one) ||
                (one.failure.error && one.n_done >= one.failure.after);
     }
@@ -217,7 +230,8 @@ private:
         else if (one.failure.error && one.n_done >= one.failure.after)
             finish(one, FinishReason::error);
         else
-            finish(one, pieces_done(one) ? FinishReason::stop : FinishReason::length);
+            finish(one, pieces_done(one) || one.request.pooling ? FinishReason::stop
+                                                                : FinishReason::length);
     }
 
     void finish(Running& one, FinishReason reason) {
@@ -226,7 +240,9 @@ private:
         if (reason == FinishReason::error) end.error = one.failure.error;
         end.n_prompt_tokens = static_cast<std::uint32_t>(one.request.prompt.size());
         end.n_cached_tokens = std::min(n_cached_.load(), end.n_prompt_tokens);
-        end.n_generated_tokens = one.n_done;
+        end.n_generated_tokens = one.request.pooling ? 0 : one.n_done;
+        if (one.request.pooling && reason == FinishReason::stop)
+            end.embedding = embedding_of(one.request, model_->embedding_length);
         end.prompt_ms = 2;
         end.generate_ms = 4;
         one.sink->on_end(std::move(end));
