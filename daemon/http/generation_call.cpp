@@ -6,7 +6,6 @@
 #include <utility>
 
 namespace kvasir {
-
 namespace {
 
 ApiError server_stopping() {
@@ -61,33 +60,24 @@ GenerationCall::GenerationCall(Plan plan, std::shared_ptr<GenerationEngine> engi
 
 void GenerationCall::submit() {
     try {
-        submit_first();
+        for (std::size_t choice = 0; choice < n_first_; ++choice) {
+            if (const auto refusal = submit_choice(choice, std::move(plan_.requests[choice])))
+                return refuse(*refusal);
+        }
     } catch (const std::exception&) {  // std::bad_alloc, in practice
         fail(out_of_memory());
     }
 }
 
-void GenerationCall::submit_first() {
-    for (std::size_t choice = 0; choice < n_first_; ++choice) {
-        if (const auto refusal = submit_choice(choice, std::move(plan_.requests[choice])))
-            return refuse(*refusal);
-    }
-}
-
 std::optional<Error> GenerationCall::submit_choice(std::size_t choice, GenerationRequest request) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (cancelled_) return std::nullopt;
-    }
+    if (const std::lock_guard lock(mutex_); cancelled_) return std::nullopt;
     auto sink = std::make_shared<ChoiceSink>(shared_from_this(), choice);
     const Result<RequestId> id = engine_->submit(std::move(request), std::move(sink));
     if (id.has_error()) return id.error();
-    bool cancelled = false;
-    {
-        const std::lock_guard lock(mutex_);
-        submitted_.push_back(*id);
-        cancelled = cancelled_;
-    }
+    std::unique_lock lock(mutex_);
+    submitted_.push_back(*id);
+    const bool cancelled = cancelled_;
+    lock.unlock();
     if (cancelled) engine_->cancel(*id);
     return std::nullopt;
 }
@@ -98,24 +88,17 @@ void GenerationCall::refuse(const Error& error) {
     fail(to_api_error(error, blames_prompt ? plan_.prompt_param : std::string()));
 }
 
+/// Where the engine's queue is full, the next choice that ends tries again.
 void GenerationCall::submit_more() {
     try {
-        submit_while_room();
+        for (; next_ < n_choices_ && next_ - n_ended_ < plan_.n_at_once; ++next_) {
+            const auto refusal = submit_choice(next_, plan_.requests[next_]);
+            if (refusal && refusal->code == ErrorCode::exhausted && next_ > n_ended_) return;
+            if (refusal) return refuse(*refusal);
+            plan_.requests[next_] = {};
+        }
     } catch (const std::exception&) {
         fail(out_of_memory());
-    }
-}
-
-/// Where the engine's queue is full, the next choice that ends tries again.
-void GenerationCall::submit_while_room() {
-    for (; next_ < n_choices_ && next_ - n_ended_ < plan_.n_at_once; ++next_) {
-        const auto refusal = submit_choice(next_, plan_.requests[next_]);
-        if (!refusal) {
-            plan_.requests[next_] = {};
-            continue;
-        }
-        if (refusal->code == ErrorCode::exhausted && next_ > n_ended_) return;
-        return refuse(*refusal);
     }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -52,7 +53,6 @@ private:
         std::variant<GenerationChunk, GenerationEnd> what;
     };
 
-    void submit_first();
     std::optional<Error> submit_choice(std::size_t choice, GenerationRequest request);
     void refuse(const Error& error);
 
@@ -72,7 +72,6 @@ private:
     void take_chunk(Piece& piece, std::size_t choice, GenerationChunk chunk);
     void take_end(Piece& piece, std::size_t choice, GenerationEnd end);
     void submit_more();
-    void submit_while_room();
     void open(Piece& piece);
     void finish(Piece& piece, std::size_t last_choice);
     void fail_now(Piece& piece, const ApiError& error);

@@ -84,7 +84,7 @@ ApiResult<GenerationCall::Plan> make_plan(ReadRequest& read, const ModelInfo& mo
                                                        : encode_prompt(model, request.prompts[i]));
         add_choices(plan, read, model, ids);
     }
-    if (request.pooling) plan.n_at_once = limits.n_choices;
+    if (request.pooling) plan.n_at_once = limits.n_inputs_at_once;
     plan.writer = std::move(read.writer);
     plan.writer->begin(plan.requests);
     return plan;

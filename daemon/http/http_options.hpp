@@ -16,13 +16,13 @@ struct HttpLimits {
     std::size_t n_connections = 1024;
     std::size_t n_reserved_connections = 16;  // beyond those, for GET /health and /metrics alone
     std::size_t header_bytes = 16 << 10;
-    std::size_t body_bytes = 8 << 20;       // of one request
-    std::size_t all_body_bytes = 64 << 20;  // of all requests being received or parsed
-    std::size_t json_depth = 64;            // nested arrays and objects
-    std::size_t n_choices =
-        16;  // prompts x n of a request; inputs of one that are embedded at once
+    std::size_t body_bytes = 8 << 20;          // of one request
+    std::size_t all_body_bytes = 64 << 20;     // of all requests being received or parsed
+    std::size_t json_depth = 64;               // nested arrays and objects
+    std::size_t n_choices = 16;                // prompts x n of a request
     std::size_t n_inputs = 2048;               // to embed, of a request
-    std::size_t n_embedding_values = 2 << 20;  // of all vectors of an answer
+    std::size_t n_inputs_at_once = 16;         // of these, with the engine
+    std::size_t n_embedding_values = 1 << 20;  // of all vectors of an answer
     std::size_t n_stops = 16;                  // stop strings of a request
     std::size_t stop_bytes = 512;              // of one stop string
     std::size_t n_logit_biases = 1024;

@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(many_inputs_are_with_the_engine_a_few_at_a_time_and_come_in
             numbers(data[i].at("embedding")) == normalized(FakeEngine::embedding_of(alone, 8), 8),
             boost::test_tools::per_element());
     }
-    BOOST_TEST(n_most <= options.limits.n_choices);
+    BOOST_TEST(n_most <= options.limits.n_inputs_at_once);
     BOOST_TEST(n_most > 1U);
 }
 
