@@ -93,6 +93,7 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
     for (std::size_t i = 0; i < requests.size(); ++i) {
         RunningRequest& request = *requests[i];
         const bool has_logits = !steps[i].logits_at.empty();
+        if (!request.is_decoding()) counters_.n_prefill_tokens_total += n_tokens[i];
         if (!model_->is_finite(i)) {
             finish(request, FinishReason::error,
                    Error{ErrorCode::corrupt,

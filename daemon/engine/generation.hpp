@@ -163,6 +163,7 @@ struct EngineMetrics {
     std::uint64_t n_requests_total = 0;
     std::uint64_t n_prompt_tokens_total = 0;
     std::uint64_t n_cached_tokens_total = 0;
+    std::uint64_t n_prefill_tokens_total = 0;  // prompt tokens that were computed
     std::uint64_t n_generated_tokens_total = 0;
     std::uint64_t n_pages_total = 0;
     std::uint64_t n_pages_leased = 0;  // held by running sequences

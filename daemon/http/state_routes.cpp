@@ -56,6 +56,8 @@ void write_engine(MetricsText& text, const EngineMetrics& m) {
                 m.n_prompt_tokens_total);
     text.metric("kvasir_cached_tokens_total", "counter", "Prompt tokens found in the cache.",
                 m.n_cached_tokens_total);
+    text.metric("kvasir_prefill_tokens_total", "counter", "Prompt tokens computed.",
+                m.n_prefill_tokens_total);
     text.metric("kvasir_generated_tokens_total", "counter", "Tokens generated.",
                 m.n_generated_tokens_total);
     text.metric("kvasir_steps_total", "counter", "Steps of the device.", m.n_steps_total);

@@ -54,21 +54,65 @@ CallResult call(Context& context, const HttpRequest& request, const StreamSink& 
     return result;
 }
 
+Result<HttpReply> ask_quietly(Context& context, const HttpRequest& request) {
+    KVASIR_TRY(HttpConnection connection, HttpConnection::open(context.options.endpoint));
+    return connection.exchange(request, nullptr, context.interrupts.fd());
+}
+
+std::string percent_encoded(std::string_view text) {
+    std::string encoded;
+    for (const char c : text) {
+        const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+        encoded +=
+            is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return encoded;
+}
+
+namespace {
+
+/// The pieces of an answer as they come, its thoughts told apart by their looks.
+class AnswerView {
+public:
+    AnswerView(Context& context, GenerationResult& result) : context_(context), result_(result) {}
+
+    /// False when nothing can be written any more.
+    bool show(const CompletionStream::Pieces& pieces) {
+        Output& out = context_.out;
+        if (!pieces.thoughts.empty() && out.is_terminal()) {
+            result_.has_thoughts = true;
+            if (!out.write_styled("2;3", pieces.thoughts)) return false;
+        }
+        if (pieces.text.empty()) return true;
+        if (result_.has_thoughts && result_.text.empty() && out.in_line() && !out.write("\n"))
+            return false;
+        result_.text += pieces.text;
+        return out.write(pieces.text);
+    }
+
+private:
+    Context& context_;
+    GenerationResult& result_;
+};
+
+}  // namespace
+
 GenerationResult generate(Context& context, const std::string& target, const std::string& body) {
     using Clock = std::chrono::steady_clock;
     GenerationResult result;
     CompletionStream stream;
+    AnswerView view(context, result);
     std::optional<Error> error;
     const auto begin = Clock::now();
     const auto sink = [&](std::string_view bytes) {
-        std::string text;
-        const auto status = stream.push(bytes, text);
+        CompletionStream::Pieces pieces;
+        const auto status = stream.push(bytes, pieces);
         if (status.has_error()) error = status.error();
-        if (!text.empty()) {
+        if (!pieces.text.empty() || !pieces.thoughts.empty()) {
             result.last_token = Clock::now() - begin;
             if (!result.first_token) result.first_token = result.last_token;
-            result.text += text;
-            if (!context.out.write(text)) return false;
+            if (!view.show(pieces)) return false;
         }
         return !error && !stream.is_done();
     };

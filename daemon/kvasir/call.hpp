@@ -42,15 +42,24 @@ struct CallResult {
 /// ExitCode::failed with the server's message.
 CallResult call(Context& context, const HttpRequest& request, const StreamSink& sink = nullptr);
 
+/// The same without a word: for what is not the user's question. A status of 400 and more is no
+/// error. Errors: io, corrupt, too_large.
+Result<HttpReply> ask_quietly(Context& context, const HttpRequest& request);
+
+/// For a segment of a path.
+std::string percent_encoded(std::string_view text);
+
 /// A streamed reply, written to stdout piece by piece.
 struct GenerationResult {
     ExitCode code = ExitCode::ok;
     std::string text;
+    bool has_thoughts = false;
     GenerationStats stats;
     std::optional<std::chrono::duration<double, std::milli>> first_token;  // since the request
     std::optional<std::chrono::duration<double, std::milli>> last_token;
 };
 
+/// What the model thinks first goes to a terminal alone, dim.
 GenerationResult generate(Context& context, const std::string& target, const std::string& body);
 
 /// "prompt 12 tokens (0 cached), first token after 31 ms, 40 tokens at 312.4 tokens/s".

@@ -1,64 +1,40 @@
-// kvasir chat: a conversation, typed or piped in.
+#include "daemon/kvasir/chat.hpp"
+
 #include <boost/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "daemon/kvasir/commands.hpp"
-#include "daemon/kvasir/conversation.hpp"
-#include "daemon/kvasir/line_reader.hpp"
 
 namespace kvasir::client {
 namespace {
 
-constexpr std::string_view kHelp =
-    "/help        this\n"
-    "/stats       figures of the last reply and of the conversation\n"
-    "/save FILE   write the conversation to FILE, as JSON\n"
-    "/clear       forget the conversation\n"
-    "/quit        end; so do Ctrl-D and a second Ctrl-C\n"
-    "A line that ends with \\ goes on in the next one. Ctrl-C cancels a reply.\n";
+constexpr std::string_view kBlock = "\"\"\"";
+using Status = LineReader::Status;
 
-class Chat {
-public:
-    Chat(Context& context, LineReader& reader)
-        : context_(context), reader_(reader), conversation_(context.options.system) {}
+bool is_blank(std::string_view text) {
+    return text.find_first_not_of(" \t\n") == std::string_view::npos;
+}
 
-    ExitCode run();
+}  // namespace
 
-private:
-    /// Absent: go on.
-    std::optional<ExitCode> handle_command(const std::string& line);
-    std::optional<ExitCode> say(std::string text);
-    ExitCode reply_as_json(const std::string& body, std::string& text);
-    void show_stats();
-    void note(const std::string& text) { (void)context_.err.write_styled("2", text); }
-    LineReader::Status read_message(std::string& message);
-
-    Context& context_;
-    LineReader& reader_;
-    Conversation conversation_;
-    GenerationResult last_;
-    std::uint64_t n_prompt_total_ = 0;
-    std::uint64_t n_cached_total_ = 0;
-    std::uint64_t n_generated_total_ = 0;
-};
-
-/// One message; lines joined where they end with a backslash.
-LineReader::Status Chat::read_message(std::string& message) {
+/// One message: a line, lines joined where they end with a backslash, or a block between """.
+Status Chat::read_message(std::string& message) {
     message.clear();
     std::string line;
     const char* prompt = "> ";
     while (true) {
         const auto status = reader_.read(prompt, line);
-        if (status == LineReader::Status::end && !message.empty()) return LineReader::Status::line;
-        if (status == LineReader::Status::interrupted && !message.empty()) {
-            return LineReader::Status::cleared;
-        }
-        if (status != LineReader::Status::line) return status;
+        if (status == Status::end && !message.empty()) return Status::line;
+        if (status == Status::interrupted && !message.empty()) return Status::cleared;
+        if (status != Status::line) return status;
         if (line.ends_with('\r')) line.pop_back();
+        if (message.empty() && line.starts_with(kBlock)) {
+            message = line.substr(kBlock.size());
+            return read_block(message);
+        }
         if (!line.ends_with('\\')) {
             message += line;
-            return LineReader::Status::line;
+            return Status::line;
         }
         line.back() = '\n';
         message += line;
@@ -66,71 +42,65 @@ LineReader::Status Chat::read_message(std::string& message) {
     }
 }
 
+/// message: what stands in the first line after the quotes.
+Status Chat::read_block(std::string& message) {
+    std::string line;
+    while (!message.ends_with(kBlock)) {
+        const auto status = reader_.read("... ", line);
+        if (status == Status::end) return Status::line;
+        if (status == Status::interrupted) return Status::cleared;
+        if (status != Status::line) return status;
+        if (line.ends_with('\r')) line.pop_back();
+        if (!message.empty()) message += '\n';
+        message += line;
+        if (message.size() > LineReader::kMaxLineBytes) return Status::too_long;
+    }
+    message.resize(message.size() - kBlock.size());
+    if (message.ends_with('\n')) message.pop_back();
+    return Status::line;
+}
+
 ExitCode Chat::run() {
     bool warned = false;
     while (true) {
         std::string message;
         switch (read_message(message)) {
-            case LineReader::Status::end:
+            case Status::end:
                 if (reader_.is_interactive()) (void)context_.out.write("\n");
+                end_own_session();
                 return ExitCode::ok;
-            case LineReader::Status::too_long:
+            case Status::too_long:
                 print_error(context_, "a line of more than " +
                                           std::to_string(LineReader::kMaxLineBytes) + " bytes");
+                if (reader_.is_interactive()) continue;
                 return ExitCode::failed;
-            case LineReader::Status::interrupted:
-                if (warned || !reader_.is_interactive()) return ExitCode::cancelled;
+            case Status::interrupted:
+                if (warned || !reader_.is_interactive()) {
+                    end_own_session();
+                    return ExitCode::cancelled;
+                }
                 warned = true;
                 note("Ctrl-C again ends the conversation.\n");
                 continue;
-            case LineReader::Status::cleared: warned = false; continue;
-            case LineReader::Status::line: warned = false; break;
+            case Status::cleared: warned = false; continue;
+            case Status::line: warned = false; break;
         }
-        if (message.find_first_not_of(" \t\n") == std::string::npos) continue;
-        const auto code =
-            message.starts_with('/') ? handle_command(message) : say(std::move(message));
-        if (code) return *code;
+        if (is_blank(message)) continue;
+        if (const auto code = answer_line(std::move(message))) {
+            end_own_session();
+            return *code;
+        }
     }
 }
 
-std::optional<ExitCode> Chat::handle_command(const std::string& line) {
-    const std::size_t space = line.find(' ');
-    const std::string name = line.substr(0, space);
-    std::string argument = space == std::string::npos ? "" : line.substr(space + 1);
-    argument.erase(0, argument.find_first_not_of(' '));
-    argument.erase(argument.find_last_not_of(' ') + 1);
-    if (name == "/quit" || name == "/exit") return ExitCode::ok;
-    if (name == "/help") {
-        note(std::string(kHelp));
-    } else if (name == "/clear") {
-        conversation_.clear();
-        note("The conversation is forgotten.\n");
-    } else if (name == "/stats") {
-        show_stats();
-    } else if (name == "/save" && !argument.empty()) {
-        const auto saved = conversation_.save(argument);
-        if (saved.has_error()) {
-            print_error(context_, saved.error().message);
-            if (!reader_.is_interactive()) return ExitCode::failed;
-        } else {
-            note("Saved.\n");
-        }
-    } else if (name == "/save") {
-        note("/save FILE: a file name is missing.\n");
-    } else {
-        note(name +
-             ": no such command. /help lists them; a space before the slash sends the line.\n");
+std::optional<ExitCode> Chat::answer_line(std::string message) {
+    if (reader_.is_interactive()) {
+        reader_.remember(message);
+        const auto kept = history_.append(message);
+        if (kept.has_error() && !std::exchange(has_said_no_history_, true))
+            note("The history is not kept: " + kept.error().message + "\n");
     }
-    return std::nullopt;
-}
-
-void Chat::show_stats() {
-    if (n_generated_total_ + n_prompt_total_ == 0) return note("No reply yet.\n");
-    note("Last reply: " + describe(last_) + "\n");
-    note("Conversation: " + std::to_string(conversation_.n_turns()) + " turns, " +
-         std::to_string(n_prompt_total_) + " prompt tokens sent (" +
-         std::to_string(n_cached_total_) + " cached), " + std::to_string(n_generated_total_) +
-         " generated\n");
+    return message.starts_with('/') ? handle_command(message) : say(std::move(message));
 }
 
 ExitCode Chat::reply_as_json(const std::string& body, std::string& text) {
@@ -148,11 +118,19 @@ ExitCode Chat::reply_as_json(const std::string& body, std::string& text) {
     return output_status(context_);
 }
 
+void Chat::count(const GenerationResult& result) {
+    n_prompt_total_ += result.stats.n_prompt_tokens.value_or(0);
+    n_cached_total_ += result.stats.n_cached_tokens.value_or(0);
+    n_generated_total_ += result.stats.n_generated_tokens.value_or(0);
+    last_ = result;
+}
+
 std::optional<ExitCode> Chat::say(std::string text) {
     conversation_.add_user(std::move(text));
     const Options& options = context_.options;
     const std::string body = "{\"messages\":" + conversation_.messages() + "," +
                              generation_fields(options.generation, !options.json) + "}";
+    has_used_session_ = true;
     GenerationResult result;
     if (options.json) {
         result.code = reply_as_json(body, result.text);
@@ -164,11 +142,11 @@ std::optional<ExitCode> Chat::say(std::string text) {
     const bool keeps = result.code == ExitCode::ok || result.code == ExitCode::cancelled;
     conversation_.add_assistant(keeps ? result.text : "");
     if (result.code == ExitCode::ok) {
-        n_prompt_total_ += result.stats.n_prompt_tokens.value_or(0);
-        n_cached_total_ += result.stats.n_cached_tokens.value_or(0);
-        n_generated_total_ += result.stats.n_generated_tokens.value_or(0);
-        last_ = result;
+        count(result);
         if (options.stats && !options.json) note(describe(result) + "\n");
+        if (reader_.is_interactive() && result.stats.finish_reason == "length")
+            note("(cut off at " + std::to_string(options.generation.max_tokens) +
+                 " tokens: --max-tokens)\n");
         return std::nullopt;
     }
     const bool goes_on = result.code == ExitCode::failed || result.code == ExitCode::cancelled;
@@ -176,22 +154,52 @@ std::optional<ExitCode> Chat::say(std::string text) {
     return result.code;
 }
 
-}  // namespace
+namespace {
 
-ExitCode run_chat(Context& context) {
-    const auto reader = LineReader::create(context.interrupts);
-    if (reader->is_interactive()) {
-        // Better to learn before typing that nobody listens. Other errors come with the first
-        // reply.
+/// Better to learn before typing that nobody listens; other errors come with the first reply.
+ExitCode greet(Context& context) {
+    const auto reply = ask_quietly(context, {"GET", "/v1/models", ""});
+    if (context.interrupts.take()) return ExitCode::cancelled;
+    std::string model;
+    if (reply.has_error()) {
         const auto connection = HttpConnection::open(context.options.endpoint);
         if (connection.has_error()) {
-            if (context.interrupts.take()) return ExitCode::cancelled;
             print_error(context, connection.error().message);
             return ExitCode::cannot_connect;
         }
-        (void)context.err.write_styled("2", "Type a message; /help lists the commands.\n");
+    } else if (reply->status == 200) {
+        boost::json::error_code ec;
+        const auto body = boost::json::parse(reply->body, ec);
+        const auto* id = ec ? nullptr : body.find_pointer("/data/0/id", ec);
+        if (id != nullptr && id->is_string()) model = id->get_string();
     }
-    return Chat(context, *reader).run();
+    if (!model.empty()) (void)context.err.write_styled("1", model + "\n");
+    (void)context.err.write_styled("2",
+                                   "Type a message; /help lists the commands, Ctrl-D leaves.\n");
+    return ExitCode::ok;
+}
+
+}  // namespace
+
+ExitCode run_chat(Context& context) {
+    HistoryFile history(HistoryFile::default_path());
+    EditorOptions editor{{}, Chat::command_names(), context.out.has_colours()};
+    std::unique_ptr<LineReader> reader;
+    if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1) {
+        auto entries = history.load();
+        if (entries.has_error()) {
+            (void)context.err.write_styled("2", "No history: " + entries.error().message + "\n");
+        } else {
+            editor.history = std::move(*entries);
+        }
+        reader = LineReader::create_edited(context.interrupts, editor);
+    }
+    if (!reader) reader = LineReader::create_plain(context.interrupts);
+    if (reader->is_interactive()) {
+        const ExitCode code = greet(context);
+        if (code != ExitCode::ok) return code;
+    }
+    return Chat(context, *reader, history).run();
 }
 
 }  // namespace kvasir::client

@@ -22,6 +22,8 @@ ExitCode show_prefixes(Context& context);
 ExitCode add_prefix(Context& context);
 ExitCode remove_prefix(Context& context);
 ExitCode show_cache(Context& context);
+ExitCode run_top(Context& context);
+ExitCode print_completions(Context& context);
 
 /// The fields of a request body that run and chat share, without the braces:
 /// `"max_tokens":200,...`.

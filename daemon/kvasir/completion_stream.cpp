@@ -47,7 +47,7 @@ std::string error_message(std::string_view body) {
     return text;
 }
 
-Result<void> CompletionStream::push(std::string_view bytes, std::string& text) {
+Result<void> CompletionStream::push(std::string_view bytes, Pieces& pieces) {
     std::vector<SseParser::Event> events;
     auto status = parser_.push(bytes, events);
     for (const SseParser::Event& event : events) {
@@ -55,13 +55,13 @@ Result<void> CompletionStream::push(std::string_view bytes, std::string& text) {
         if (event.data == "[DONE]") {
             is_done_ = true;
         } else {
-            KVASIR_TRY_VOID(take_chunk(event.data, text));
+            KVASIR_TRY_VOID(take_chunk(event.data, pieces));
         }
     }
     return status;
 }
 
-Result<void> CompletionStream::take_chunk(const std::string& data, std::string& text) {
+Result<void> CompletionStream::take_chunk(const std::string& data, Pieces& pieces) {
     json::error_code ec;
     const json::value chunk = json::parse(data, ec);
     if (ec || !chunk.is_object()) {
@@ -72,8 +72,9 @@ Result<void> CompletionStream::take_chunk(const std::string& data, std::string& 
     const json::value* choices = find(chunk, "choices");
     if (choices != nullptr && choices->is_array() && !choices->get_array().empty()) {
         const json::value& choice = choices->get_array().front();
-        text.append(as_text(find(choice, "text")));
-        text.append(as_text(find(choice, "delta", "content")));
+        pieces.text.append(as_text(find(choice, "text")));
+        pieces.text.append(as_text(find(choice, "delta", "content")));
+        pieces.thoughts.append(as_text(find(choice, "delta", "reasoning_content")));
         const std::string_view reason = as_text(find(choice, "finish_reason"));
         if (!reason.empty()) stats_.finish_reason = reason;
     }

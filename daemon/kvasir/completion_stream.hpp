@@ -25,16 +25,21 @@ std::string error_message(std::string_view body);
 /// Reads chunks of /v1/completions and /v1/chat/completions. Unknown fields are ignored.
 class CompletionStream {
 public:
-    /// Appends what the bytes bring to `text`. Errors: corrupt (a chunk is no JSON object), io (the
+    struct Pieces {
+        std::string text;
+        std::string thoughts;  // reasoning_content
+    };
+
+    /// Appends what the bytes bring. Errors: corrupt (a chunk is no JSON object), io (the
     /// server reported an error), too_large.
-    Result<void> push(std::string_view bytes, std::string& text);
+    Result<void> push(std::string_view bytes, Pieces& pieces);
 
     /// Whether `[DONE]` has come: a stream that ends without it was cut off.
     bool is_done() const { return is_done_; }
     const GenerationStats& stats() const { return stats_; }
 
 private:
-    Result<void> take_chunk(const std::string& data, std::string& text);
+    Result<void> take_chunk(const std::string& data, Pieces& pieces);
 
     SseParser parser_;
     GenerationStats stats_;

@@ -3,10 +3,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/kvasir/interrupts.hpp"
 
 namespace kvasir::client {
+
+struct EditorOptions {
+    std::vector<std::string> history;   // oldest first
+    std::vector<std::string> commands;  // a tab completes them at the start of a line
+    bool has_colours = false;
+};
 
 class LineReader {
 public:
@@ -20,12 +27,21 @@ public:
     static constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
 
     virtual ~LineReader() = default;
-    /// The next line without its end; blocks. The prompt is shown where a person types.
+    /// The next line without its end; blocks. The prompt is shown where a person types. What was
+    /// pasted, or typed with Alt-Enter, can hold newlines.
     virtual Status read(const std::string& prompt, std::string& line) = 0;
     virtual bool is_interactive() const = 0;
+    /// For the arrow keys and Ctrl-R.
+    virtual void remember(const std::string& entry) = 0;
 
-    /// With editing and history, kept in memory only, where standard input is a terminal.
-    static std::unique_ptr<LineReader> create(Interrupts& interrupts);
+    /// Blocks until standard input can be read; false on Ctrl-C.
+    static bool wait_for_input(const Interrupts& interrupts);
+
+    /// Lines from a file or a pipe.
+    static std::unique_ptr<LineReader> create_plain(Interrupts& interrupts);
+    /// With editing and history. nullptr where standard input and output are no terminal.
+    static std::unique_ptr<LineReader> create_edited(Interrupts& interrupts,
+                                                     const EditorOptions& options);
 };
 
 }  // namespace kvasir::client

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "daemon/kvasir/command_table.hpp"
 #include "daemon/kvasir/commands.hpp"
 
 namespace kvasir::client {
@@ -27,6 +28,8 @@ ExitCode execute(Context& context) {
         case Command::prefix_add: return add_prefix(context);
         case Command::prefix_rm: return remove_prefix(context);
         case Command::cache: return show_cache(context);
+        case Command::top: return run_top(context);
+        case Command::completions: return print_completions(context);
     }
     return ExitCode::usage;
 }

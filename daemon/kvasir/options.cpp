@@ -1,7 +1,6 @@
 #include "daemon/kvasir/options.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/program_options.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -10,40 +9,13 @@
 #include <sstream>
 #include <string_view>
 
+#include "daemon/kvasir/command_table.hpp"
+
 namespace kvasir::client {
 namespace po = boost::program_options;
 namespace {
 
 constexpr std::string_view kDefaultSocket = "/run/kvasir/kvasir.sock";
-
-/// What follows a command.
-enum class Takes { nothing, text, name, name_and_text };
-
-struct CommandName {
-    std::string_view words;
-    Command command;
-    Takes takes = Takes::nothing;
-};
-
-constexpr std::array kCommands = {
-    CommandName{"run", Command::run, Takes::text},
-    CommandName{"chat", Command::chat},
-    CommandName{"health", Command::health},
-    CommandName{"models", Command::models},
-    CommandName{"metrics", Command::metrics},
-    CommandName{"tokenize", Command::tokenize, Takes::text},
-    CommandName{"ps", Command::ps},
-    CommandName{"end", Command::end, Takes::name},
-    CommandName{"save", Command::save, Takes::name},
-    CommandName{"restore", Command::restore, Takes::name},
-    CommandName{"prefix list", Command::prefix_list},
-    CommandName{"prefix add", Command::prefix_add, Takes::name_and_text},
-    CommandName{"prefix rm", Command::prefix_rm, Takes::name},
-    CommandName{"cache", Command::cache},
-};
-
-constexpr std::array<std::string_view, 6> kGlobalOptions = {"help", "version",      "json",
-                                                            "url",  "api-key-file", "socket"};
 
 Error usage(const std::string& message) {
     return {ErrorCode::invalid_argument, message + " (see `kvasir --help`)"};
@@ -54,38 +26,21 @@ std::string environment(const char* name) {
     return value == nullptr ? "" : value;
 }
 
-po::options_description global_description() {
-    po::options_description description("Options");
-    description.add_options()("socket", po::value<std::string>()->value_name("PATH"),
-                              "kvasird's socket (KVASIR_SOCKET; /run/kvasir/kvasir.sock)")(
-        "url", po::value<std::string>()->value_name("HOST:PORT"),
-        "TCP instead of the socket (KVASIR_URL)")(
-        "api-key-file", po::value<std::string>()->value_name("FILE"),
-        "its first word is the key for TCP (or KVASIR_API_KEY)")(
-        "json", "print the server's JSON instead of text")("version", "print the version")(
-        "help,h", "print this");
-    return description;
-}
-
-po::options_description generation_description() {
-    po::options_description description("Options of run and chat");
-    description.add_options()("max-tokens,n", po::value<std::string>()->value_name("N"),
-                              "at most so many tokens (200; chat: 1024)")(
-        "temperature", po::value<std::string>()->value_name("X"), "0: always the likeliest token")(
-        "top-p", po::value<std::string>()->value_name("X"),
-        "draw from this share of the probability")(
-        "top-k", po::value<std::string>()->value_name("N"), "draw from the N likeliest")(
-        "min-p", po::value<std::string>()->value_name("X"),
-        "drop what is less likely than X times the likeliest")(
-        "repetition-penalty", po::value<std::string>()->value_name("X"), "1: none")(
-        "seed", po::value<std::string>()->value_name("N"), "the same seed gives the same text")(
-        "stop", po::value<std::vector<std::string>>()->value_name("TEXT"),
-        "end before this text; may be repeated")(
-        "model", po::value<std::string>()->value_name("NAME"), "where the server has several")(
-        "stats", "print a line of figures to stderr after each reply")(
-        "echo", "run: print the prompt before its completion")(
-        "system", po::value<std::string>()->value_name("TEXT"), "chat: the system message");
-    return description;
+po::options_description all_options() {
+    po::options_description all;
+    for (const OptionEntry& entry : option_entries()) {
+        std::string name(entry.name);
+        if (entry.letter != 0) name.append(",").append(1, entry.letter);
+        if (entry.value.empty()) {
+            all.add_options()(name.c_str(), "");
+        } else if (entry.name == "stop") {
+            all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
+        } else {
+            all.add_options()(name.c_str(), po::value<std::string>(), "");
+        }
+    }
+    all.add_options()("words", po::value<std::vector<std::string>>());
+    return all;
 }
 
 /// A whole decimal number: no unit, no sign where min is 0, no wrap-around.
@@ -141,10 +96,23 @@ Result<void> read_generation(const po::variables_map& values, Options& options) 
         read_integer(values, "seed", std::numeric_limits<std::int64_t>::min(), generation.seed));
     if (values.count("stop") != 0) generation.stop = values["stop"].as<std::vector<std::string>>();
     if (values.count("model") != 0) generation.model = values["model"].as<std::string>();
+    if (values.count("session") != 0) generation.session = values["session"].as<std::string>();
     if (values.count("system") != 0) options.system = values["system"].as<std::string>();
     options.stats = values.count("stats") != 0;
     options.echo = values.count("echo") != 0;
+    options.quiet = values.count("quiet") != 0;
     return {};
+}
+
+Result<void> read_top(const po::variables_map& values, Options& options) {
+    constexpr double kShortest = 0.05;
+    constexpr double kLongest = 86'400;
+    std::optional<double> seconds;
+    KVASIR_TRY_VOID(read_number(values, "interval", seconds));
+    if (seconds && (*seconds < kShortest || *seconds > kLongest))
+        return usage("--interval: expected 0.05 to 86400 seconds");
+    if (seconds) options.interval = std::chrono::milliseconds(std::llround(*seconds * 1000));
+    return read_integer(values, "count", 1, options.count);
 }
 
 /// The first word of the file. Errors: io.
@@ -184,60 +152,71 @@ Result<Endpoint> read_endpoint(const po::variables_map& values) {
 
 Result<void> check_allowed(const po::variables_map& values, Command command,
                            std::string_view name) {
-    for (const auto& [option, value] : values) {
-        const bool is_global =
-            std::find(kGlobalOptions.begin(), kGlobalOptions.end(), option) != kGlobalOptions.end();
-        const bool generates = command == Command::run || command == Command::chat;
-        const bool allowed = is_global || option == "words" ||
-                             (option == "system" && command == Command::chat) ||
-                             (option == "echo" && command == Command::run) ||
-                             (generates && option != "system" && option != "echo");
-        if (!allowed)
+    for (const OptionEntry& entry : option_entries()) {
+        const std::string option(entry.name);
+        if (values.count(option) != 0 && !is_allowed(entry, command))
             return usage("--" + option + ": not an option of `" + std::string(name) + "`");
     }
     return {};
 }
 
+std::string first_words() {
+    std::string list;
+    std::string last;
+    for (const CommandEntry& entry : command_entries()) {
+        const std::string word(entry.words.substr(0, entry.words.find(' ')));
+        if (word != last) list += (list.empty() ? "" : ", ") + word;
+        last = word;
+    }
+    return list;
+}
+
+/// What follows the command's words.
+Result<void> read_arguments(std::span<const std::string> rest, const CommandEntry& entry,
+                            Options& options) {
+    const std::string name(entry.words);
+    const bool takes_text = entry.takes == Takes::text || entry.takes == Takes::new_prefix_and_text;
+    const bool takes_name = entry.takes != Takes::text && entry.takes != Takes::nothing;
+    const std::string what = entry.takes == Takes::shell ? "bash, zsh or fish" : "the name";
+    if (takes_name) {
+        if (rest.empty() || rest.front().empty())
+            return usage(name + ": expected one argument, " + what);
+        options.name = rest.front();
+        rest = rest.subspan(1);
+    }
+    const bool is_shell = options.name == "bash" || options.name == "zsh" || options.name == "fish";
+    if (entry.takes == Takes::shell && !is_shell)
+        return usage(name + ": found `" + options.name + "`, expected " + what);
+    if (takes_text && !rest.empty()) {
+        if (rest.front() != "-") options.text = rest.front();
+        rest = rest.subspan(1);
+    }
+    if (rest.empty()) return {};
+    return usage(name + ": found `" + rest.front() + "`, expected " +
+                 (takes_text   ? "one text; put it in quotes"
+                  : takes_name ? "one argument, " + what
+                               : "no argument"));
+}
+
 /// words: the command and what follows it.
 Result<void> read_words(std::vector<std::string> words, Options& options, std::string& name) {
-    if (words.empty()) {
-        return usage(
-            "a command is missing: run, chat, ps, end, save, restore, prefix, cache, tokenize, "
-            "health, models or metrics");
-    }
+    if (words.empty()) return usage("a command is missing: " + first_words());
     name = words.front();
     if (name == "prefix" && words.size() > 1) {
         name += " " + words[1];
         words.erase(words.begin());
     }
     if (name == "prefix") return usage("prefix: expected list, add or rm after it");
-    const auto found = std::find_if(kCommands.begin(), kCommands.end(),
-                                    [&name](const CommandName& c) { return c.words == name; });
-    if (found == kCommands.end()) return usage("`" + name + "` is no command");
+    const auto entries = command_entries();
+    const auto found = std::find_if(entries.begin(), entries.end(),
+                                    [&name](const CommandEntry& c) { return c.words == name; });
+    if (found == entries.end()) return usage("`" + name + "` is no command");
     options.command = found->command;
-    auto rest = words.begin() + 1;
-    const bool takes_name = found->takes == Takes::name || found->takes == Takes::name_and_text;
-    if (takes_name) {
-        if (rest == words.end() || rest->empty())
-            return usage(name + ": expected one argument, the name");
-        options.name = *rest++;
-    }
-    const bool takes_text = found->takes == Takes::text || found->takes == Takes::name_and_text;
-    if (takes_text && rest != words.end()) {
-        if (*rest != "-") options.text = *rest;
-        ++rest;
-    }
-    if (rest == words.end()) return {};
-    return usage(name + ": found `" + *rest + "`, expected " +
-                 (takes_text   ? "one text; put it in quotes"
-                  : takes_name ? "one argument, the name"
-                               : "no argument"));
+    return read_arguments(std::span(words).subspan(1), *found, options);
 }
 
 Result<po::variables_map> parse_values(std::span<const char* const> arguments) {
-    po::options_description all;
-    all.add(global_description()).add(generation_description());
-    all.add_options()("words", po::value<std::vector<std::string>>());
+    const po::options_description all = all_options();
     po::positional_options_description positional;
     positional.add("words", -1);
     const std::vector<std::string> texts(arguments.begin(), arguments.end());
@@ -268,33 +247,9 @@ Result<Options> parse_options(std::span<const char* const> arguments) {
     KVASIR_TRY_VOID(read_words(words, options, name));
     KVASIR_TRY_VOID(check_allowed(values, options.command, name));
     KVASIR_TRY_VOID(read_generation(values, options));
+    KVASIR_TRY_VOID(read_top(values, options));
     KVASIR_TRY(options.endpoint, read_endpoint(values));
     return options;
-}
-
-std::string help_text() {
-    std::ostringstream out;
-    out << "Usage: kvasir [OPTIONS] COMMAND\n\n"
-           "Commands:\n"
-           "  run [TEXT]       complete TEXT, or standard input without it (or with -)\n"
-           "  chat             talk with the model; /help lists what can be typed\n"
-           "  ps               list your sessions and what they keep\n"
-           "  end SESSION      end a session: its pages are free at once\n"
-           "  save SESSION     keep a session on disk; restore SESSION brings it back\n"
-           "  prefix list      list the prefixes that your prompts can begin on\n"
-           "  prefix add NAME [TEXT]\n"
-           "                   compute TEXT, or standard input, ahead; prefix rm NAME drops it\n"
-           "  cache            what the cache holds\n"
-           "  tokenize [TEXT]  print the token ids of TEXT\n"
-           "  health           print the server's state\n"
-           "  models           list the models\n"
-           "  metrics          print the server's counters\n\n"
-        << global_description() << '\n'
-        << generation_description()
-        << "\nExit status: 0 done, 1 the server or the output failed, 2 wrong usage, 3 cannot "
-           "connect,\n"
-           "130 cancelled with Ctrl-C.\n";
-    return out.str();
 }
 
 }  // namespace kvasir::client

@@ -1,6 +1,7 @@
 // The client's command line.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -23,11 +24,13 @@ struct GenerationOptions {
     std::optional<std::int64_t> seed;
     std::vector<std::string> stop;
     std::string model;
+    std::string session;  // empty: none
 };
 
 enum class Command {
     run,
     chat,
+    top,
     health,
     models,
     metrics,
@@ -40,6 +43,7 @@ enum class Command {
     prefix_add,
     prefix_rm,
     cache,
+    completions,
 };
 
 struct Options {
@@ -47,19 +51,20 @@ struct Options {
     bool version = false;
     bool json = false;
     bool stats = false;
-    bool echo = false;  // run: the prompt first
+    bool quiet = false;  // lists: names alone
+    bool echo = false;   // run: the prompt first
     Endpoint endpoint;
     Command command = Command::run;
     std::optional<std::string> text;  // of run, tokenize, prefix add; absent: standard input
-    std::string name;                 // of a session or prefix
+    std::string name;                 // of a session, prefix or shell
     std::string system;               // chat
     GenerationOptions generation;
+    std::chrono::milliseconds interval{1000};  // top
+    std::optional<std::int64_t> count;         // top: how many looks
 };
 
 /// Arguments without the program's name; reads KVASIR_SOCKET, KVASIR_URL and KVASIR_API_KEY too.
 /// Errors: invalid_argument, unsupported (https), io (the key file).
 Result<Options> parse_options(std::span<const char* const> arguments);
-
-std::string help_text();
 
 }  // namespace kvasir::client

@@ -1,11 +1,10 @@
 // kvasir health, models, metrics, tokenize: one question, one answer.
 #include <boost/json.hpp>
-#include <charconv>
-#include <cmath>
 #include <fmt/format.h>
 #include <utility>
 
 #include "daemon/kvasir/commands.hpp"
+#include "daemon/kvasir/top_report.hpp"
 
 namespace kvasir::client {
 namespace json = boost::json;
@@ -32,7 +31,7 @@ ExitCode answer(Context& context, const HttpRequest& request, const Describe& de
         }
         text = describe(value.get_object());
     }
-    if (!text.ends_with('\n')) text += '\n';
+    if (!text.empty() && !text.ends_with('\n')) text += '\n';
     (void)context.out.write(text);
     return output_status(context);
 }
@@ -49,13 +48,21 @@ std::string describe_fields(const json::object& object) {
     return text;
 }
 
-std::string describe_models(const json::object& object) {
+/// Whatever a name holds, a line stays a line.
+std::string printable(std::string text) {
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return text;
+}
+
+/// A name a line.
+std::string describe_names(const json::object& object) {
     std::string text;
     const json::value* data = object.if_contains("data");
     if (data == nullptr || !data->is_array()) return text;
-    for (const json::value& model : data->get_array()) {
-        const json::value* id = model.is_object() ? model.get_object().if_contains("id") : nullptr;
-        if (id != nullptr) text += plain(*id) + "\n";
+    for (const json::value& one : data->get_array()) {
+        const json::value* id = one.is_object() ? one.get_object().if_contains("id") : nullptr;
+        if (id != nullptr) text += printable(plain(*id)) + "\n";
     }
     return text;
 }
@@ -74,13 +81,6 @@ std::string describe_tokens(const json::object& object) {
 double number(const json::object& object, const char* key) {
     const json::value* value = object.if_contains(key);
     return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
-/// Whatever a name holds, a line stays a line.
-std::string printable(std::string text) {
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    return text;
 }
 
 /// The text of the command line, or standard input. nullopt: there is none, and code says why.
@@ -135,17 +135,6 @@ std::string describe_sessions(const json::object& object) {
     return text;
 }
 
-std::string percent_encoded(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-        encoded +=
-            is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-    return encoded;
-}
-
 }  // namespace
 
 ExitCode show_health(Context& context) {
@@ -153,11 +142,12 @@ ExitCode show_health(Context& context) {
 }
 
 ExitCode show_models(Context& context) {
-    return answer(context, {"GET", "/v1/models", ""}, describe_models);
+    return answer(context, {"GET", "/v1/models", ""}, describe_names);
 }
 
 ExitCode show_sessions(Context& context) {
-    return answer(context, {"GET", "/v1/sessions", ""}, describe_sessions);
+    return answer(context, {"GET", "/v1/sessions", ""},
+                  context.options.quiet ? describe_names : describe_sessions);
 }
 
 ExitCode end_session(Context& context) {
@@ -176,7 +166,8 @@ ExitCode restore_session(Context& context) {
 }
 
 ExitCode show_prefixes(Context& context) {
-    return answer(context, {"GET", "/v1/prefixes", ""}, describe_prefixes);
+    return answer(context, {"GET", "/v1/prefixes", ""},
+                  context.options.quiet ? describe_names : describe_prefixes);
 }
 
 ExitCode add_prefix(Context& context) {
@@ -215,22 +206,9 @@ ExitCode show_tokens(Context& context) {
 
 std::string metrics_to_json(std::string_view text) {
     std::string object = "{";
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        // `name{label="a b"} 12 [timestamp]`: label values may contain spaces.
-        const std::size_t labels_end = line.rfind('}');
-        const std::size_t space =
-            line.find(' ', labels_end == std::string_view::npos ? 0 : labels_end);
-        if (line.starts_with('#') || space == std::string_view::npos) continue;
-        const std::string_view number = line.substr(space + 1);
-        double value = 0;
-        const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
-        if (parsed.ec != std::errc{} || !std::isfinite(value)) continue;
+    for (const auto& [name, value] : parse_metrics(text)) {
         if (object.size() > 1) object += ',';
-        object += json::serialize(json::string(line.substr(0, space)));
+        object += json::serialize(json::string(name));
         object += fmt::format(":{}", value);
     }
     return object + "}";

@@ -21,6 +21,7 @@ std::string generation_fields(const GenerationOptions& options, bool stream) {
         for (const std::string& stop : options.stop) stops.emplace_back(stop);
     }
     if (!options.model.empty()) fields["model"] = options.model;
+    if (!options.session.empty()) fields["session_id"] = options.session;
     fields["stream"] = stream;
     if (stream) fields["stream_options"] = {{"include_usage", true}};
     const std::string object = json::serialize(fields);

@@ -73,11 +73,15 @@ bool Output::write(std::string_view text) {
     return is_terminal_ ? write_raw(printable(text)) : write_raw(text);
 }
 
+std::string Output::styled(std::string_view sgr, std::string_view text) const {
+    if (!has_colours_ || sgr.empty()) return printable(text);
+    std::string styled = "\x1b[";
+    return styled.append(sgr).append("m").append(printable(text)).append("\x1b[0m");
+}
+
 bool Output::write_styled(std::string_view sgr, std::string_view text) {
     if (!has_colours_) return write(text);
-    std::string styled = "\x1b[";
-    styled.append(sgr).append("m").append(printable(text)).append("\x1b[0m");
-    const bool ok = write_raw(styled);
+    const bool ok = write_raw(styled(sgr, text));
     in_line_ = ok && !text.ends_with('\n');
     return ok;
 }

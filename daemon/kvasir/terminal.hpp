@@ -24,6 +24,10 @@ public:
     bool write(std::string_view text);
     /// Our own text in an SGR colour such as "2" (dim) or "1;31", plain where colours are off.
     bool write_styled(std::string_view sgr, std::string_view text);
+    /// Our own bytes, escape sequences and all. REQUIRES: text from outside in them is printable().
+    bool write_own(std::string_view bytes) { return write_raw(bytes); }
+    /// Such bytes: the text made printable, in colour where there are colours.
+    std::string styled(std::string_view sgr, std::string_view text) const;
 
     /// The errno of the first failed write, or 0. EPIPE: the reader has gone, which is no error.
     int error() const { return error_; }

@@ -9,7 +9,7 @@ BOOST_AUTO_TEST_SUITE(completion_stream)
 
 BOOST_AUTO_TEST_CASE(a_completion_is_put_together) {
     CompletionStream stream;
-    std::string text;
+    CompletionStream::Pieces pieces;
     const std::string bytes =
         "data: {\"choices\":[{\"text\":\"Once \",\"finish_reason\":null}]}\n\n"
         ": keep-alive\n\n"
@@ -21,10 +21,10 @@ BOOST_AUTO_TEST_CASE(a_completion_is_put_together) {
         "data: [DONE]\n\n";
     for (const char c : bytes) {
         BOOST_TEST(!stream.is_done());
-        BOOST_REQUIRE(stream.push(std::string(1, c), text).has_value());
+        BOOST_REQUIRE(stream.push(std::string(1, c), pieces).has_value());
     }
     BOOST_TEST(stream.is_done());
-    BOOST_TEST(text == "Once up\xC3\xA9n");
+    BOOST_TEST(pieces.text == "Once up\xC3\xA9n");
     BOOST_TEST(stream.stats().finish_reason == "length");
     BOOST_TEST(stream.stats().n_prompt_tokens.value() == 12U);
     BOOST_TEST(stream.stats().n_cached_tokens.value() == 5U);
@@ -34,52 +34,65 @@ BOOST_AUTO_TEST_CASE(a_completion_is_put_together) {
 
 BOOST_AUTO_TEST_CASE(a_chat_reply_is_put_together) {
     CompletionStream stream;
-    std::string text;
+    CompletionStream::Pieces pieces;
     BOOST_REQUIRE(
         stream
             .push("data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
                   "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"
                   "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
-                  text)
+                  pieces)
             .has_value());
-    BOOST_TEST(text == "Hi");
+    BOOST_TEST(pieces.text == "Hi");
     BOOST_TEST(!stream.is_done());
     BOOST_TEST(!stream.stats().n_prompt_tokens.has_value());
 }
 
+BOOST_AUTO_TEST_CASE(thoughts_are_told_apart_from_the_answer) {
+    CompletionStream stream;
+    CompletionStream::Pieces pieces;
+    BOOST_REQUIRE(stream
+                      .push("data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"Hm, \"}}]}\n\n"
+                            "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"so\"}}]}\n\n"
+                            "data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n",
+                            pieces)
+                      .has_value());
+    BOOST_TEST(pieces.thoughts == "Hm, so");
+    BOOST_TEST(pieces.text == "Yes");
+}
+
 BOOST_AUTO_TEST_CASE(an_error_within_the_stream_is_an_error) {
     CompletionStream stream;
-    std::string text;
+    CompletionStream::Pieces pieces;
     const auto status = stream.push(
         "data: {\"choices\":[{\"text\":\"so far\"}]}\n\n"
         "data: {\"error\":{\"message\":\"the device is gone\",\"code\":\"device_lost\"}}\n\n",
-        text);
+        pieces);
     BOOST_REQUIRE(status.has_error());
     BOOST_TEST(status.error().message == "the device is gone (device_lost)");
-    BOOST_TEST(text == "so far");  // what came before is not lost
+    BOOST_TEST(pieces.text == "so far");  // what came before is not lost
 }
 
 BOOST_AUTO_TEST_CASE(hostile_chunks_are_refused_or_ignored) {
     for (const std::string bad : {"{", "[1]", "nonsense", "\"text\"", "{\"a\":1}}"}) {
         CompletionStream stream;
-        std::string text;
-        const auto status = stream.push("data: " + bad + "\n\n", text);
+        CompletionStream::Pieces pieces;
+        const auto status = stream.push("data: " + bad + "\n\n", pieces);
         BOOST_REQUIRE(status.has_error());
         BOOST_TEST((status.error().code == ErrorCode::corrupt));
     }
     std::string deep = "data: ";
     for (int i = 0; i < 100000; ++i) deep += "[";
     CompletionStream nested;
-    std::string text;
-    BOOST_TEST(nested.push(deep + "\n\n", text).has_error());
+    CompletionStream::Pieces pieces;
+    BOOST_TEST(nested.push(deep + "\n\n", pieces).has_error());
     for (
         const std::string odd :
         {"{}", R"({"choices":7})", R"({"choices":[]})", R"({"choices":[1]})",
          R"({"choices":[{"text":5,"delta":[],"finish_reason":{}}]})", R"({"usage":[]})",
          R"({"usage":{"prompt_tokens":-1,"completion_tokens":1e300,"prompt_tokens_details":3}})"}) {
         CompletionStream stream;
-        BOOST_TEST(stream.push("data: " + odd + "\n\n", text).has_value());
-        BOOST_TEST(text.empty());
+        BOOST_TEST(stream.push("data: " + odd + "\n\n", pieces).has_value());
+        BOOST_TEST(pieces.text.empty());
         BOOST_TEST(!stream.stats().n_prompt_tokens.has_value());
         BOOST_TEST(!stream.stats().n_generated_tokens.has_value());
     }

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(metrics_become_json) {
     BOOST_TEST(
         metrics_to_json("# HELP x y\n# TYPE x counter\nx 3\ny{a=\"b c\",d=\"}\"} 0.25\r\nbad\n"
                         "n NaN\nbig 1e30 1700000000\n") ==
-        R"({"x":3,"y{a=\"b c\",d=\"}\"}":0.25,"big":1e+30})");
+        R"({"big":1e+30,"x":3,"y{a=\"b c\",d=\"}\"}":0.25})");
     BOOST_TEST(metrics_to_json("") == "{}");
 }
 

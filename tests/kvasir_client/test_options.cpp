@@ -3,6 +3,7 @@
 #include <fstream>
 #include <unistd.h>
 
+#include "daemon/kvasir/command_table.hpp"
 #include "daemon/kvasir/options.hpp"
 
 namespace {
@@ -109,6 +110,17 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_refused_with_its_subject) {
         {{"run", "--seed"}, "seed"},
         {{"run", "--system", "x"}, "system"},
         {{"chat", "--echo"}, "echo"},
+        {{"run", "--interval", "1"}, "interval"},
+        {{"top", "--interval", "0.01"}, "interval"},
+        {{"top", "--interval", "-1"}, "interval"},
+        {{"top", "-i", "x"}, "interval"},
+        {{"top", "-c", "0"}, "count"},
+        {{"top", "-q"}, "quiet"},
+        {{"top", "now"}, "now"},
+        {{"completions"}, "bash"},
+        {{"completions", "ksh"}, "ksh"},
+        {{"completions", "bash", "zsh"}, "zsh"},
+        {{"ps", "--session", "x"}, "session"},
         {{"health", "--stop", "x"}, "stop"},
         {{"health", "--socket", "/a", "--url", "b:1"}, "--url"},
         {{"health", "--url", "localhost"}, "HOST:PORT"},
@@ -165,10 +177,29 @@ BOOST_AUTO_TEST_CASE(end_takes_exactly_one_session) {
 BOOST_AUTO_TEST_CASE(help_names_every_command) {
     BOOST_TEST(parse({"--help"}).value().help);
     BOOST_TEST(parse({"--version", "nonsense"}).value().version);
-    for (const char* name : {"run", "chat", "ps", "end", "cache", "health", "models", "metrics",
-                             "tokenize", "--socket", "130"}) {
-        BOOST_TEST(help_text().find(name) != std::string::npos, name);
-    }
+    const std::string help = help_text();
+    for (const CommandEntry& entry : command_entries())
+        BOOST_TEST(help.find("\n  " + std::string(entry.words) + " ") != std::string::npos,
+                   entry.words);
+    for (const OptionEntry& entry : option_entries())
+        BOOST_TEST(help.find("--" + std::string(entry.name) + " ") != std::string::npos,
+                   entry.name);
+    for (const char* name : {"130", "NO_COLOR", "KVASIR_HISTORY"})
+        BOOST_TEST(help.find(name) != std::string::npos, name);
+}
+
+BOOST_AUTO_TEST_CASE(the_screen_and_the_lists_have_their_options) {
+    const Options top = parse({"top", "-i", "0.25", "--count", "3", "--json"}).value();
+    BOOST_TEST((top.command == Command::top));
+    BOOST_TEST(top.interval.count() == 250);
+    BOOST_TEST(top.count.value() == 3);
+    BOOST_TEST(parse({"top"}).value().interval.count() == 1000);
+    BOOST_TEST(!parse({"top"}).value().count.has_value());
+    for (const std::vector<const char*>& list : std::vector<std::vector<const char*>>{
+             {"ps", "-q"}, {"prefix", "list", "--quiet"}, {"models", "-q"}})
+        BOOST_TEST(parse_options(list).value().quiet);
+    BOOST_TEST(parse({"chat", "--session", "a b"}).value().generation.session == "a b");
+    BOOST_TEST(parse({"completions", "fish"}).value().name == "fish");
 }
 
 BOOST_AUTO_TEST_CASE(prefixes_and_snapshots_are_named) {

@@ -46,6 +46,13 @@ void reply_to_chat(const Request& request, Peer& peer) {
     peer.end_events();
 }
 
+Request last_chat(FakeServer& server) {
+    Request last;
+    for (const Request& request : server.requests())
+        if (request.head.starts_with("POST /v1/chat/completions ")) last = request;
+    return last;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(program)
@@ -339,6 +346,78 @@ BOOST_AUTO_TEST_CASE(a_piped_chat_sends_the_whole_history) {
                R"([{"role":"system","content":"be brief"},{"role":"user","content":"three"}])");
 }
 
+BOOST_AUTO_TEST_CASE(blocks_of_lines_are_one_message) {
+    FakeServer server(reply_to_chat);
+    Child child(kProgram, with_socket(server, {"chat", "--session", "tea time"}));
+    child.write(
+        "\"\"\"one\n\n  two\\\n/stats\"\"\"\n\"\"\"\nthree\n\"\"\"\n\"\"\"four\"\"\"\n\"\"\"left "
+        "open");
+    child.close_input();
+    BOOST_TEST(child.wait() == 0);
+    BOOST_TEST(child.output ==
+               "reply to one\n\n  two\\\n/stats\nreply to three\nreply to four\n"
+               "reply to left open\n");
+    const auto requests = server.requests();
+    BOOST_REQUIRE(requests.size() == 4U);  // a session that was named is not ended
+    BOOST_TEST(json::parse(requests[3].body).at("session_id").as_string() == "tea time");
+}
+
+BOOST_AUTO_TEST_CASE(a_chat_says_what_the_server_keeps) {
+    FakeServer server([](const Request& request, Peer& peer) {
+        if (request.head.starts_with("GET /v1/sessions/tea ")) {
+            peer.send_json(200, R"({"id":"tea","tokens":64,"pages":2,"bytes":110592,"requests":3,)"
+                                R"("cached_tokens":32,"tier":"host","expires_in_seconds":7.2})");
+        } else if (request.head.starts_with("GET ")) {
+            peer.send_json(404, R"({"error":{"message":"no such session"}})");
+        } else {
+            reply_to_chat(request, peer);
+        }
+    });
+    Child child(kProgram, with_socket(server, {"chat"}));
+    child.write("/session\n/session tea\n/session\n/new\n/session x/y\n/session\nhello\n");
+    child.close_input();
+    BOOST_TEST(child.wait() == 0);
+    for (const char* text :
+         {"No session", "tea: 64 tokens, 2 pages, 108.0 KiB on host", "3 requests found 32 tokens",
+          "kept 7s more", "forgotten", "x/y: the server keeps nothing of it"})
+        BOOST_TEST(child.errors.find(text) != std::string::npos, text << " in " << child.errors);
+    BOOST_TEST(json::parse(last_chat(server).body).at("session_id").as_string() == "x/y");
+    const auto is_encoded = [](const Request& r) {
+        return r.head.starts_with("GET /v1/sessions/x%2Fy ");
+    };
+    BOOST_TEST(std::ranges::any_of(server.requests(), is_encoded));
+}
+
+BOOST_AUTO_TEST_CASE(lists_can_be_names_alone) {
+    FakeServer server([](const Request&, Peer& peer) {
+        peer.send_json(200, R"({"data":[{"id":"a b"},{"id":"c\nd"},{"no":1},7]})");
+    });
+    for (const auto& command : std::vector<std::vector<std::string>>{
+             {"ps", "-q"}, {"prefix", "list", "-q"}, {"models", "--quiet"}}) {
+        Child child(kProgram, with_socket(server, command));
+        BOOST_TEST(child.wait() == 0);
+        BOOST_TEST(child.output == "a b\nc?d\n");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(thoughts_are_for_terminals) {
+    const auto think = [](const Request&, Peer& peer) {
+        peer.begin_events();
+        peer.send_event(R"({"choices":[{"delta":{"reasoning_content":"hm\u001b[2J"}}]})");
+        peer.send_event(delta_event("Yes."));
+        peer.end_events();
+    };
+    FakeServer server(think);
+    Child piped(kProgram, with_socket(server, {"chat"}));
+    piped.write("so?\n");
+    piped.close_input();
+    BOOST_TEST(piped.wait() == 0);
+    BOOST_TEST(piped.output == "Yes.\n");
+    Child shown(kProgram, with_socket(server, {"run", "so?"}), Child::On::terminal);
+    BOOST_TEST(shown.wait() == 0);
+    BOOST_TEST(shown.output == "\x1b[2;3mhm^[[2J\x1b[0m\r\nYes.\r\n");
+}
+
 BOOST_AUTO_TEST_CASE(a_piped_chat_ends_at_an_error) {
     FakeServer server(
         [](const Request&, Peer& peer) { peer.send_json(500, R"({"error":{"message":"no"}})"); });
@@ -370,8 +449,11 @@ BOOST_AUTO_TEST_CASE(a_chat_on_a_terminal_can_be_edited_and_goes_on_after_errors
     BOOST_TEST(child.expect_prompt());
     child.write("\x04");
     BOOST_TEST(child.wait() == 0);
-    const json::value body = json::parse(server.requests().back().body);
+    const json::value body = json::parse(last_chat(server).body);
     BOOST_TEST(body.at("messages").as_array().size() == 3U);  // the failed one is not among them
+    // The conversation had a session of its own, which has ended with it.
+    const std::string session(body.at("session_id").as_string());
+    BOOST_TEST(server.requests().back().head.starts_with("DELETE /v1/sessions/" + session + " "));
 }
 
 BOOST_AUTO_TEST_CASE(ctrl_c_in_a_chat_cancels_then_clears_then_ends) {
@@ -402,7 +484,7 @@ BOOST_AUTO_TEST_CASE(ctrl_c_in_a_chat_cancels_then_clears_then_ends) {
     BOOST_TEST(child.expect_prompt());
     child.write("\x03");
     BOOST_TEST(child.wait() == 130);
-    const json::value body = json::parse(server.requests().back().body);
+    const json::value body = json::parse(last_chat(server).body);
     BOOST_TEST(json::serialize(body.at("messages")) ==
                R"([{"role":"user","content":"forever"},{"role":"assistant","content":"so far"},)"
                R"({"role":"user","content":"again"}])");
