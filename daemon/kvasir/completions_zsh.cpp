@@ -19,9 +19,10 @@ std::string zsh_escaped(std::string_view text) {
 std::string zsh_option(const OptionEntry& option) {
     std::string action;
     if (!option.value.empty()) {
+        // An action that begins with a blank is called without arguments of _arguments' own.
         const char* complete = is_file(option)             ? "_files"
-                               : option.value == "SESSION" ? "_kvasir_names ps"
-                               : option.name == "model"    ? "_kvasir_names models"
+                               : option.value == "SESSION" ? " _kvasir_names ps"
+                               : option.name == "model"    ? " _kvasir_names models"
                                                            : " ";
         action = fmt::format(":{}:{}", zsh_escaped(option.value), complete);
     }
@@ -98,9 +99,9 @@ std::string zsh_completions() {
         const char* place = second_word(entry).empty() ? "1" : "2";
         std::string argument;
         if (entry.takes == Takes::session)
-            argument = fmt::format("'{}:session:_kvasir_names ps'", place);
+            argument = fmt::format("'{}:session: _kvasir_names ps'", place);
         if (entry.takes == Takes::prefix)
-            argument = fmt::format("'{}:prefix:_kvasir_names prefix list'", place);
+            argument = fmt::format("'{}:prefix: _kvasir_names prefix list'", place);
         if (entry.takes == Takes::shell)
             argument = fmt::format("'{}:shell:(bash zsh fish)'", place);
         text += fmt::format("        {}) _arguments $skip{} {} ;;\n",
