@@ -92,7 +92,7 @@ def fields_of_the_source():
         text = source(os.path.basename(path))
         if "JsonFields" not in text and "Field{" not in text:
             continue
-        names.update(re.findall(r'[\w)]\.(?:string|boolean|integer|number|find)\(\s*"([^"]+)"', text))
+        names.update(re.findall(r'(?<=[\w)])(?<!begin_array\(\))\.(?:string|boolean|integer|number|find)\(\s*"([^"]+)"', text))
         names.update(re.findall(r'\b(?:read_name|read_object|check_word)\(\w+, "([^"]+)"', text))
         names.update(re.findall(r'Field\{"([^"]+)", Harmless', text))
         for block in re.findall(r"for \(const char\* (?:name|taken) :\s*\{(.*?)\}\)", text, re.S):
