@@ -110,9 +110,7 @@ Outcome read_chat(const json::object& body, const HttpLimits& limits, std::uint3
     request.is_chat = true;
     if (!request.chat_variables) KVASIR_STEP(read_messages(fields, request));
     KVASIR_STEP(read_common(body, limits, n_vocab, request));
-    if (request.call_grammar && request.grammar)
-        return field_error("tool_choice", "forces a call, and another format is asked for");
-    if (request.call_grammar) request.grammar = request.call_grammar;
+    KVASIR_STEP(apply_call_grammar(request));
     KVASIR_STEP(store(fields.boolean("logprobs"), request.logprobs));
     std::optional<std::uint32_t> n_top;
     KVASIR_STEP(store(fields.integer("top_logprobs", 0, limits.n_top_logprobs), n_top));

@@ -60,7 +60,7 @@ Outcome check_messages(const json::value& messages) {
 }  // namespace
 
 Outcome take_chat_variables(json::object& body, bool add_generation_prompt,
-                            CompletionRequest& request) {
+                            CompletionRequest& request, ToolShape shape) {
     json::object variables;
     const JsonFields fields(body);
     if (const json::value* kwargs = fields.find("chat_template_kwargs")) {
@@ -73,8 +73,11 @@ Outcome take_chat_variables(json::object& body, bool add_generation_prompt,
     if (fields.find("messages") == nullptr) return field_error("messages", "missing");
     KVASIR_STEP(check_messages(*fields.find("messages")));
     variables["messages"] = std::move(body["messages"]);
-    KVASIR_STEP(read_tools(fields, request));
-    if (!request.functions.empty()) variables["tools"] = std::move(body["tools"]);
+    KVASIR_STEP(read_tools(fields, shape, request));
+    if (!request.functions.empty()) {
+        json::value& tools = variables["tools"] = std::move(body["tools"]);
+        if (shape == ToolShape::flat) nest_tools(tools.get_array());
+    }
     KVASIR_STEP(store(fields.boolean("add_generation_prompt"), add_generation_prompt));
     variables["add_generation_prompt"] = add_generation_prompt;
     for (const char* taken : {"messages", "tools", "tool_choice", "chat_template_kwargs"})

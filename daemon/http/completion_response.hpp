@@ -39,6 +39,8 @@ struct ChoicePart {
     std::size_t text_offset = 0;  // characters of the choice before this part
     std::string thoughts;
     std::vector<Call> calls;
+
+    bool says_nothing() const { return text.empty() && thoughts.empty() && calls.empty(); }
 };
 
 struct Usage {

@@ -15,20 +15,6 @@ std::string echo_text(const ModelInfo& model, const Prompt& prompt) {
     return model.tokenizer->decode(std::get<std::vector<TokenId>>(prompt), true);
 }
 
-/// What a model's template shows of how it thinks and calls. A forced call is an object alone.
-void part_answers(OpenAiWriter& writer, CompletionRequest& request, const ModelInfo& model) {
-    AnswerParser::Options parts{
-        .syntax = request.call_grammar ? CallSyntax::object : find_call_syntax(model.chat_template),
-        .has_thoughts = !request.grammar && writes_thoughts(model.chat_template),
-        .functions = {request.functions.begin(), request.functions.end()}};
-    if (!request.calls_in_parallel) parts.n_most_calls = 1;
-    if (parts.functions.empty() && !parts.has_thoughts) return;
-    for (const std::string_view mark : answer_marks())
-        if (const auto id = model.tokenizer->find_special(mark))
-            request.shown_specials.push_back(*id);
-    writer.part_answers(std::move(parts), model.tokenizer);
-}
-
 ReadRequest with_writer(CompletionRequest request, const ModelInfo& model) {
     ReadRequest read;
     read.id = make_id(request.is_chat ? "chatcmpl-" : "cmpl-");
@@ -45,9 +31,8 @@ ReadRequest with_writer(CompletionRequest request, const ModelInfo& model) {
     std::vector<std::string> echoes;
     if (request.echo)
         for (const Prompt& prompt : request.prompts) echoes.push_back(echo_text(model, prompt));
-    auto writer = std::make_unique<OpenAiWriter>(std::move(shape), request.n, std::move(echoes));
-    if (request.chat_variables) part_answers(*writer, request, model);
-    read.writer = std::move(writer);
+    read.writer = std::make_unique<OpenAiWriter>(std::move(shape), request.n, std::move(echoes),
+                                                 AnswerParts::create(request, model));
     read.request = std::move(request);
     return read;
 }

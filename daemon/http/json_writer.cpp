@@ -151,8 +151,12 @@ JsonWriter& JsonWriter::boolean(bool value) {
 }
 
 JsonWriter& JsonWriter::null() {
+    return valid_json("null");
+}
+
+JsonWriter& JsonWriter::valid_json(std::string_view value) {
     separate();
-    out_ += "null";
+    out_ += value;
     return *this;
 }
 

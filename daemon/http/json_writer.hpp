@@ -34,6 +34,8 @@ public:
     JsonWriter& number(float value);
     JsonWriter& boolean(bool value);
     JsonWriter& null();
+    /// REQUIRES: one value, as a parser took or a serializer made it.
+    JsonWriter& valid_json(std::string_view value);
 
     JsonWriter& field(std::string_view name, std::string_view value) {
         return key(name).string(value);

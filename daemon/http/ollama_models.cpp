@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
+#include "daemon/http/answer_parser.hpp"
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/json_writer.hpp"
 #include "daemon/http/ollama_error.hpp"
@@ -131,8 +132,10 @@ void post_ollama_show(ServerContext& context, const ExchangePtr& exchange) {
     write_details(json, *model);
     json.key("messages").begin_array().end_array();
     write_model_info(json, *model);
-    json.key("capabilities").begin_array();
-    json.string("completion").string("embedding").end_array();
+    json.key("capabilities").begin_array().string("completion").string("embedding");
+    if (find_call_syntax(model->chat_template) != CallSyntax::none) json.string("tools");
+    if (writes_thoughts(model->chat_template)) json.string("thinking");
+    json.end_array();
     json.field("modified_at", start_time()).end_object();
     reply(exchange, std::move(body));
 }

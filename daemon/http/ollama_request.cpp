@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/http/chat_text.hpp"
+#include "daemon/http/ollama_messages.hpp"
 #include "daemon/http/ollama_options.hpp"
 #include "daemon/http/set_conversation.hpp"
 #include "daemon/model/tokenizer.hpp"
@@ -56,8 +57,8 @@ Outcome read_overflow(const JsonFields& fields, const ModelInfo& model,
 
 Outcome read_both(const JsonFields& fields, const HttpLimits& limits, const ModelInfo& model,
                   CompletionRequest& request) {
-    KVASIR_STEP(refuse_fields(fields, {"suffix", "tools", "images", "template", "logprobs",
-                                       "top_logprobs", "width", "height", "steps"}));
+    KVASIR_STEP(refuse_fields(fields, {"suffix", "images", "template", "logprobs", "top_logprobs",
+                                       "width", "height", "steps"}));
     std::string_view ignored;  // one model is loaded; its name is checked for type alone
     KVASIR_STEP(store(fields.string("model"), ignored));
     KVASIR_STEP(check_keep_alive(fields));
@@ -70,64 +71,17 @@ Outcome read_both(const JsonFields& fields, const HttpLimits& limits, const Mode
     return store(fields.boolean("stream"), request.stream);
 }
 
-Outcome read_message(const JsonFields& fields, json::object& message) {
-    std::optional<std::string_view> role;
-    KVASIR_STEP(store(fields.string("role"), role));
-    if (!role) return field_error(fields.param("role"), "missing");
-    if (*role == "tool") {
-        return ApiError{ErrorKind::unsupported_parameter,
-                        fmt::format("{}: \"tool\": tools are not supported by this server",
-                                    fields.param("role")),
-                        fields.param("role")};
-    }
-    if (*role != "system" && *role != "user" && *role != "assistant") {
-        return field_error(
-            fields.param("role"),
-            fmt::format("\"{}\", expected system, user or assistant", role->substr(0, 32)));
-    }
-    KVASIR_STEP(refuse_fields(fields, {"images", "tool_calls"}));
-    std::string_view content;
-    KVASIR_STEP(store(fields.string("content"), content));
-    std::string_view thinking;
-    KVASIR_STEP(store(fields.string("thinking"), thinking));
-    message["role"] = json::string_view(role->data(), role->size());
-    message["content"] = json::string_view(content.data(), content.size());
-    if (!thinking.empty())
-        message["reasoning_content"] = json::string_view(thinking.data(), thinking.size());
-    return std::nullopt;
-}
-
-Outcome read_ollama_messages(const JsonFields& fields, json::array& messages) {
-    const json::value* value = fields.find("messages");
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_array()) {
-        return field_error(
-            "messages", fmt::format("{}, expected an array of messages", json_kind_name(*value)));
-    }
-    for (std::size_t i = 0; i < value->get_array().size(); ++i) {
-        const json::value& one = value->get_array()[i];
-        const std::string param = fmt::format("messages[{}]", i);
-        if (!one.is_object())
-            return field_error(param, fmt::format("{}, expected an object", json_kind_name(one)));
-        json::object message;
-        KVASIR_STEP(read_message(JsonFields(one.get_object(), param + "."), message));
-        messages.push_back(std::move(message));
-    }
-    return std::nullopt;
-}
-
-Outcome read_chat(const json::object& body, const HttpLimits& limits, const ModelInfo& model,
+Outcome read_chat(json::object& body, const HttpLimits& limits, const ModelInfo& model,
                   OllamaRequest& read) {
     const JsonFields fields(body);
     KVASIR_STEP(read_both(fields, limits, model, read.request));
-    json::object template_variables;
-    KVASIR_STEP(read_think(fields, template_variables));
-    json::array messages;
-    KVASIR_STEP(read_ollama_messages(fields, messages));
-    read.is_load = messages.empty();
+    Conversation said;
+    KVASIR_STEP(read_think(fields, said.template_variables));
+    KVASIR_STEP(read_ollama_messages(fields, said.messages));
+    read.is_load = said.messages.empty();
     if (read.is_load) return std::nullopt;
-    return set_conversation(std::move(messages), std::move(template_variables), model,
-                            read.request);
+    KVASIR_STEP(set_conversation(std::move(said), body, model, read.request));
+    return apply_call_grammar(read.request);
 }
 
 bool has_chat_format(const ModelInfo& model) {
@@ -151,10 +105,11 @@ Outcome read_context(const JsonFields& fields, const ModelInfo& model, std::vect
     return std::nullopt;
 }
 
-Outcome read_generate(const json::object& body, const HttpLimits& limits, const ModelInfo& model,
+Outcome read_generate(json::object& body, const HttpLimits& limits, const ModelInfo& model,
                       OllamaRequest& read) {
     const JsonFields fields(body);
     CompletionRequest& request = read.request;
+    KVASIR_STEP(refuse_fields(fields, {"tools"}));
     KVASIR_STEP(read_both(fields, limits, model, request));
     std::string_view prompt;
     KVASIR_STEP(store(fields.string("prompt"), prompt));
@@ -162,8 +117,8 @@ Outcome read_generate(const json::object& body, const HttpLimits& limits, const 
     KVASIR_STEP(store(fields.string("system"), system));
     bool is_raw = false;
     KVASIR_STEP(store(fields.boolean("raw"), is_raw));
-    json::object template_variables;
-    KVASIR_STEP(read_think(fields, template_variables));
+    Conversation said;
+    KVASIR_STEP(read_think(fields, said.template_variables));
     KVASIR_STEP(read_context(fields, model, request.before));
     if (is_raw && !system.empty()) return field_error("system", "present, expected without raw");
     if (is_raw && !request.before.empty())
@@ -177,21 +132,20 @@ Outcome read_generate(const json::object& body, const HttpLimits& limits, const 
         request.prompts.emplace_back(std::string(prompt));
         return std::nullopt;
     }
-    json::array messages;
     const auto say = [&](const char* role, std::string_view content) {
-        messages.push_back(json::object{
+        said.messages.push_back(json::object{
             {"role", role}, {"content", json::string_view(content.data(), content.size())}});
     };
     if (!system.empty()) say("system", system);
     say("user", prompt);
-    return set_conversation(std::move(messages), std::move(template_variables), model, request);
+    return set_conversation(std::move(said), body, model, request);
 }
 
 }  // namespace
 
 ApiResult<OllamaRequest> parse_ollama_chat(std::string_view body, const HttpLimits& limits,
                                            const ModelInfo& model) {
-    KVASIR_TRY(const json::object object, parse_json_object(body, limits.json_depth));
+    KVASIR_TRY(json::object object, parse_json_object(body, limits.json_depth));
     OllamaRequest read;
     if (Outcome wrong = read_chat(object, limits, model, read)) return std::move(*wrong);
     return read;
@@ -199,7 +153,7 @@ ApiResult<OllamaRequest> parse_ollama_chat(std::string_view body, const HttpLimi
 
 ApiResult<OllamaRequest> parse_ollama_generate(std::string_view body, const HttpLimits& limits,
                                                const ModelInfo& model) {
-    KVASIR_TRY(const json::object object, parse_json_object(body, limits.json_depth));
+    KVASIR_TRY(json::object object, parse_json_object(body, limits.json_depth));
     OllamaRequest read;
     if (Outcome wrong = read_generate(object, limits, model, read)) return std::move(*wrong);
     return read;

@@ -19,9 +19,11 @@ ReadRequest with_writer(OllamaRequest ollama, const ModelInfo& model, bool is_ch
     }
     read.id = make_id("ollama-");
     read.prompt_param = is_chat ? "messages" : "prompt";
-    read.writer = std::make_unique<OllamaWriter>(OllamaWriter::Shape{
-        .model = model.id, .is_chat = is_chat, .returns_context = ollama.returns_context});
     read.request = std::move(ollama.request);
+    read.writer = std::make_unique<OllamaWriter>(
+        OllamaWriter::Shape{
+            .model = model.id, .is_chat = is_chat, .returns_context = ollama.returns_context},
+        AnswerParts::create(read.request, model));
     return read;
 }
 

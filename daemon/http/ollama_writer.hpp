@@ -1,11 +1,13 @@
-// Ollama's answers: one JSON object, or a line of JSON for every piece of text and a last one with
-// the figures.
+// Ollama's answers: one JSON object, or a line of JSON for every piece of thoughts or text and
+// every call, and a last one with the figures.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon/http/answer_parts.hpp"
 #include "daemon/http/answer_writer.hpp"
 
 namespace kvasir {
@@ -21,7 +23,8 @@ public:
         bool returns_context = false;  // the conversation's tokens are part of the last object
     };
 
-    explicit OllamaWriter(Shape shape) : shape_(std::move(shape)) {}
+    OllamaWriter(Shape shape, AnswerParts parts)
+        : shape_(std::move(shape)), parts_(std::move(parts)) {}
 
     void begin(std::span<const GenerationRequest> requests) override;
     bool has_tokens() const override { return shape_.returns_context; }
@@ -40,11 +43,15 @@ public:
     HttpResponse refuse(const ApiError& error) const override;
 
 private:
-    void append_piece(std::string& out, std::string_view text) const;
-    void append_last(std::string& out, std::string_view text, const GenerationEnd& end);
+    void append_piece(std::string& out, const ChoicePart& part) const;
+    void append_last(std::string& out, const ChoicePart& part, const GenerationEnd& end);
+    void gather_calls(ChoicePart& part);
+    void end_call(ChoicePart& part);
     void keep(const std::vector<GeneratedToken>& tokens);
 
     const Shape shape_;
+    AnswerParts parts_;
+    std::optional<ChoicePart::Call> call_;  // the one that comes in; calls go out whole
     const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::vector<TokenId> context_;  // prompt and answer so far, where it is returned
 };

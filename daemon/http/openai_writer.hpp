@@ -2,12 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "daemon/http/answer_parser.hpp"
+#include "daemon/http/answer_parts.hpp"
 #include "daemon/http/answer_writer.hpp"
 
 namespace kvasir {
@@ -15,13 +13,9 @@ namespace kvasir {
 class OpenAiWriter final : public AnswerWriter {
 public:
     /// n: choices a prompt. echoes: a prompt; empty: no echo.
-    OpenAiWriter(AnswerShape shape, std::uint32_t n, std::vector<std::string> echoes)
-        : shape_(std::move(shape)), n_(n), echoes_(std::move(echoes)) {}
-    /// Tells thoughts and calls from text. Before begin.
-    void part_answers(AnswerParser::Options parts, std::shared_ptr<const Tokenizer> tokenizer) {
-        parts_ = std::move(parts);
-        tokenizer_ = std::move(tokenizer);
-    }
+    OpenAiWriter(AnswerShape shape, std::uint32_t n, std::vector<std::string> echoes,
+                 AnswerParts parts)
+        : shape_(std::move(shape)), n_(n), echoes_(std::move(echoes)), parts_(std::move(parts)) {}
 
     void begin(std::span<const GenerationRequest> requests) override;
     bool has_tokens() const override { return shape_.logprobs || shape_.return_tokens; }
@@ -40,16 +34,13 @@ public:
 
 private:
     std::string echo_of(std::size_t choice) const;
-    ChoicePart part_of(AnswerPart&& part) const;
     void append_rest(std::string& out, std::size_t choice);
     const char* reason_of(std::size_t choice, const GenerationEnd& end) const;
 
     const AnswerShape shape_;
     const std::uint32_t n_;
     const std::vector<std::string> echoes_;
-    std::optional<AnswerParser::Options> parts_;
-    std::shared_ptr<const Tokenizer> tokenizer_;
-    std::vector<AnswerParser> parsers_;      // a choice, with parts_
+    AnswerParts parts_;
     std::vector<std::size_t> text_offsets_;  // of a stream's choices: characters sent
 };
 

@@ -37,9 +37,12 @@ Outcome read_name(const JsonFields& fields, std::string_view param, std::string&
 
 /// The array under "messages".
 Outcome read_messages(const JsonFields& fields, CompletionRequest& request);
+/// Where the fields of a tool's or a choice's function are: in an object of their own, under
+/// "function", or beside its type.
+enum class ToolShape { nested, flat };
 /// Moves what a model's template sees out of the body. add_generation_prompt: where none is given.
 Outcome take_chat_variables(boost::json::object& body, bool add_generation_prompt,
-                            CompletionRequest& request);
+                            CompletionRequest& request, ToolShape shape = ToolShape::nested);
 /// The string or token ids under `name`, which stand for one prompt.
 Outcome add_prompt(const boost::json::value& value, std::string_view param, std::uint32_t n_vocab,
                    CompletionRequest& request);
@@ -51,7 +54,11 @@ Outcome read_prompts(const JsonFields& fields, std::string_view name, std::size_
 /// response_format, grammar, json_schema.
 Outcome read_constraint(const JsonFields& fields, CompletionRequest& request);
 /// tools, tool_choice, parallel_tool_calls.
-Outcome read_tools(const JsonFields& fields, CompletionRequest& request);
+Outcome read_tools(const JsonFields& fields, ToolShape shape, CompletionRequest& request);
+/// From flat, checked ones to what templates know.
+void nest_tools(boost::json::array& tools);
+/// A forced call is what the answer must be. After everything else that says so.
+Outcome apply_call_grammar(CompletionRequest& request);
 /// Ollama's format: "json" or a schema.
 Outcome read_ollama_format(const JsonFields& fields, CompletionRequest& request);
 /// Responses' text.format: its type, and beside it name and schema.

@@ -8,7 +8,10 @@
 
 namespace kvasir {
 
-/// As messages of a chat, the instructions first. Errors name the item and its part.
-Outcome read_responses_input(const JsonFields& fields, boost::json::array& messages);
+/// As messages of a chat, the instructions first: thoughts, text and calls that follow each other
+/// are one turn of the assistant's. writer: calls and their outputs are for templates alone. Errors
+/// name the item and its part.
+Outcome read_responses_input(const JsonFields& fields, ChatWriter writer,
+                             boost::json::array& messages);
 
 }  // namespace kvasir

@@ -2,9 +2,11 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <limits>
 
+#include "daemon/http/chat_text.hpp"
 #include "daemon/http/responses_input.hpp"
 #include "daemon/http/set_conversation.hpp"
 
@@ -46,7 +48,7 @@ Outcome check_word(const JsonFields& fields, std::string_view name,
     return unsupported(fields.param(name), fmt::format("\"{}\"", fmt::join(words, "\" or \"")));
 }
 
-Outcome read_text(const JsonFields& fields, CompletionRequest& request) {
+Outcome read_text(const JsonFields& fields, CompletionRequest& request, ResponseEcho& echo) {
     const json::object* text = nullptr;
     KVASIR_STEP(read_object(fields, "text", text));
     if (text == nullptr) return std::nullopt;
@@ -55,6 +57,7 @@ Outcome read_text(const JsonFields& fields, CompletionRequest& request) {
     const json::object* format = nullptr;
     KVASIR_STEP(read_object(inner, "format", format));
     if (format == nullptr) return std::nullopt;
+    echo.text_format = json::serialize(*format);
     const JsonFields format_fields(*format, "text.format.");
     return read_text_format(format_fields, request);
 }
@@ -120,8 +123,8 @@ Outcome check_include(const JsonFields& fields) {
 /// What this door has not, and fields that change nothing here.
 Outcome check_others(const JsonFields& fields, ResponseEcho& echo) {
     KVASIR_STEP(refuse_fields(
-        fields, {"previous_response_id", "conversation", "background", "prompt", "tools",
-                 "max_tool_calls", "top_logprobs", "context_management", "moderation"}));
+        fields, {"previous_response_id", "conversation", "background", "prompt", "max_tool_calls",
+                 "top_logprobs", "context_management", "moderation"}));
     bool is_stored = false;  // accepted; the answer says that it is not
     KVASIR_STEP(store(fields.boolean("store"), is_stored));
     KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), echo.parallel_tool_calls));
@@ -149,36 +152,42 @@ Outcome read_truncation(const JsonFields& fields, ResponsesRequest& read) {
     return std::nullopt;
 }
 
-Outcome read_responses(const json::object& body, const HttpLimits& limits, const ModelInfo& model,
+void repeat_tools(const JsonFields& fields, ResponseEcho& echo) {
+    if (const json::value* tools = fields.find("tools")) echo.tools = json::serialize(*tools);
+    if (const json::value* choice = fields.find("tool_choice"))
+        echo.tool_choice = json::serialize(*choice);
+}
+
+Outcome read_responses(json::object& body, const HttpLimits& limits, const ModelInfo& model,
                        ResponsesRequest& read) {
     constexpr std::int64_t kMaxTokens = std::numeric_limits<std::uint32_t>::max();
     const JsonFields fields(body);
     CompletionRequest& request = read.request;
-    request.is_chat = true;
-    json::array messages;
-    KVASIR_STEP(read_responses_input(fields, messages));
+    Conversation said{.messages = {}, .template_variables = {}, .tool_shape = ToolShape::flat};
+    KVASIR_STEP(read_responses_input(fields, chat_writer(model), said.messages));
     KVASIR_STEP(check_others(fields, read.echo));
+    KVASIR_STEP(read_reasoning(fields, said.template_variables, read.echo));
+    repeat_tools(fields, read.echo);
+    KVASIR_STEP(set_conversation(std::move(said), body, model, request));
     KVASIR_STEP(read_common(body, limits, model.n_vocab, request));
     KVASIR_STEP(check_shape(request));
     KVASIR_STEP(store(fields.integer("max_output_tokens", 1, kMaxTokens), request.max_tokens));
     KVASIR_STEP(read_truncation(fields, read));
-    KVASIR_STEP(read_text(fields, request));
+    KVASIR_STEP(read_text(fields, request, read.echo));
+    KVASIR_STEP(apply_call_grammar(request));
     KVASIR_STEP(read_metadata(fields, read.echo));
-    json::object template_variables;
-    KVASIR_STEP(read_reasoning(fields, template_variables, read.echo));
     KVASIR_STEP(store(fields.string("instructions"), read.echo.instructions));
     KVASIR_STEP(store(fields.string("prompt_cache_key"), read.echo.prompt_cache_key));
     read.echo.max_output_tokens = request.max_tokens;
     read.echo.temperature = request.sampling.temperature;
-    KVASIR_STEP(store(fields.number("top_p", 0, 1), read.echo.top_p));
-    return set_conversation(std::move(messages), std::move(template_variables), model, request);
+    return store(fields.number("top_p", 0, 1), read.echo.top_p);
 }
 
 }  // namespace
 
 ApiResult<ResponsesRequest> parse_responses_request(std::string_view body, const HttpLimits& limits,
                                                     const ModelInfo& model) {
-    KVASIR_TRY(const json::object object, parse_json_object(body, limits.json_depth));
+    KVASIR_TRY(json::object object, parse_json_object(body, limits.json_depth));
     ResponsesRequest read;
     if (Outcome wrong = read_responses(object, limits, model, read)) return std::move(*wrong);
     return read;

@@ -22,6 +22,10 @@ struct ResponseEcho {
     float top_p = 1;
     bool truncates = false;
     bool parallel_tool_calls = true;
+    // JSON, as sent
+    std::string tools = "[]";
+    std::string tool_choice = R"("auto")";
+    std::string text_format = R"({"type":"text"})";
 };
 
 struct ResponsesRequest {

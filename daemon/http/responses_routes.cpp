@@ -15,13 +15,13 @@ ApiResult<ReadRequest> read_responses(std::string_view body, const HttpLimits& l
     ReadRequest read;
     read.id = make_id("resp_");
     read.prompt_param = "input";
-    read.writer = std::make_unique<ResponsesWriter>(
-        ResponsesWriter::Shape{.id = read.id,
-                               .item_id = make_id("msg_"),
-                               .created = unix_seconds(),
-                               .model = model.id,
-                               .echo = std::move(responses.echo)});
     read.request = std::move(responses.request);
+    read.writer =
+        std::make_unique<ResponsesWriter>(ResponsesWriter::Shape{.id = read.id,
+                                                                 .created = unix_seconds(),
+                                                                 .model = model.id,
+                                                                 .echo = std::move(responses.echo)},
+                                          AnswerParts::create(read.request, model));
     return read;
 }
 

@@ -4,28 +4,29 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "daemon/http/answer_parts.hpp"
 #include "daemon/http/answer_writer.hpp"
+#include "daemon/http/responses_item.hpp"
 #include "daemon/http/responses_request.hpp"
 
 namespace kvasir {
 
-class JsonWriter;
-
-/// One message with one part of text.
+/// Thoughts, text and calls are items, in the order in which they came. There is at least one.
 class ResponsesWriter final : public AnswerWriter {
 public:
     struct Shape {
         std::string id;
-        std::string item_id;
         std::uint64_t created = 0;
         std::string model;
         ResponseEcho echo;
     };
 
-    explicit ResponsesWriter(Shape shape) : shape_(std::move(shape)) {}
+    ResponsesWriter(Shape shape, AnswerParts parts)
+        : shape_(std::move(shape)), parts_(std::move(parts)) {}
 
-    void begin(std::span<const GenerationRequest>) override {}
+    void begin(std::span<const GenerationRequest> requests) override { parts_.begin(requests); }
     bool has_tokens() const override { return false; }
 
     const char* stream_type() const override { return kEventStream; }
@@ -49,17 +50,28 @@ private:
 
     const char* status(const State& state) const;
     void write_response(JsonWriter& json, const State& state) const;
-    void write_item(JsonWriter& json, const State& state, bool has_part) const;
-    void write_part(JsonWriter& json, std::string_view text) const;
+    void write_usage(JsonWriter& json, const GenerationEnd& end) const;
+
+    bool is_open(ResponsesItem::Kind kind) const;
+    // Of a stream.
+    void append_part(std::string& out, const ChoicePart& part);
+    void append_text(std::string& out, ResponsesItem::Kind kind, const std::string& text);
+    void append_call(std::string& out, const ChoicePart::Call& call);
+    void open_item(std::string& out, ResponsesItem item);
+    void close_item(std::string& out, ResponsesItem::Status status);
+
     void begin_event(JsonWriter& json, const char* type);
     void append_response_event(std::string& out, const char* type, const State& state);
-    void append_item_event(std::string& out, const char* type, const State& state, bool has_part);
-    void append_part_event(std::string& out, const char* type, std::string_view text);
-    void append_text_event(std::string& out, const char* type, const char* field,
-                           std::string_view text);
+    void append_item_event(std::string& out, const char* type, bool has_part);
+    void append_part_event(std::string& out, const char* type);
+    // About the last item.
+    void begin_item_event(JsonWriter& json, const char* type);
+    void append_delta(std::string& out, const std::string& text);
+    void append_done(std::string& out);
 
     const Shape shape_;
-    std::string text_;  // all of it so far: the last events repeat it
+    AnswerParts parts_;
+    std::vector<ResponsesItem> items_;  // so far; the last may be in progress
     std::uint64_t n_events_ = 0;
 };
 

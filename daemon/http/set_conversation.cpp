@@ -4,19 +4,26 @@
 #include <utility>
 
 #include "daemon/http/chat_text.hpp"
+#include "daemon/http/unsupported_fields.hpp"
 
 namespace kvasir {
 
 namespace json = boost::json;
 
-Outcome set_conversation(json::array messages, json::object template_variables,
-                         const ModelInfo& model, CompletionRequest& request) {
+Outcome set_conversation(Conversation said, json::object& body, const ModelInfo& model,
+                         CompletionRequest& request) {
     request.is_chat = true;
-    json::object body;
-    body["messages"] = std::move(messages);
-    if (chat_writer(model) == ChatWriter::chat_ml) return read_messages(JsonFields(body), request);
-    body["chat_template_kwargs"] = std::move(template_variables);
-    return take_chat_variables(body, true, request);
+    json::object chat;
+    for (const char* name : {"tools", "tool_choice", "parallel_tool_calls"})
+        if (const json::value* value = body.if_contains(name)) chat[name] = *value;
+    for (const char* taken : {"tools", "tool_choice"}) body.erase(taken);
+    chat["messages"] = std::move(said.messages);
+    if (chat_writer(model) == ChatWriter::chat_ml) {
+        if (Outcome unsupported = find_unsupported_field(chat)) return unsupported;
+        return read_messages(JsonFields(chat), request);
+    }
+    chat["chat_template_kwargs"] = std::move(said.template_variables);
+    return take_chat_variables(chat, true, request, said.tool_shape);
 }
 
 bool asks_for_nothing(const json::value& value) {

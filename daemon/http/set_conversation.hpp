@@ -9,10 +9,15 @@
 
 namespace kvasir {
 
-/// messages: objects with role and content, checked. template_variables: further ones of the
-/// model's template, as chat_template_kwargs has them.
-Outcome set_conversation(boost::json::array messages, boost::json::object template_variables,
-                         const ModelInfo& model, CompletionRequest& request);
+struct Conversation {
+    boost::json::array messages;  // with role and content, checked; calls as chats have them
+    boost::json::object template_variables;  // more of the template's, as chat_template_kwargs
+    ToolShape tool_shape = ToolShape::nested;
+};
+
+/// Moves tools and tool_choice, which the template sees too, out of the body they were sent in.
+Outcome set_conversation(Conversation said, boost::json::object& body, const ModelInfo& model,
+                         CompletionRequest& request);
 
 /// Null, false, 0, "", [] and {}: a client that sends its defaults asks for nothing.
 bool asks_for_nothing(const boost::json::value& value);

@@ -1,6 +1,7 @@
 // tools, tool_choice, parallel_tool_calls: which functions the model may call, or must.
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
+#include <utility>
 
 #include "daemon/grammar/json_schema.hpp"
 #include "daemon/http/request_fields.hpp"
@@ -16,7 +17,22 @@ struct Function {
     json::object parameters;  // a schema
 };
 
-Outcome read_function(const json::value& value, const std::string& param, Function& read) {
+/// What holds a function's fields: the object itself, or the one under "function" in it.
+JsonFields function_fields(const json::object& object, const std::string& param, ToolShape shape) {
+    if (shape == ToolShape::flat) return JsonFields(object, param + ".");
+    return JsonFields(object.at("function").get_object(), param + ".function.");
+}
+
+Outcome check_function(const JsonFields& fields, ToolShape shape) {
+    if (shape == ToolShape::flat) return std::nullopt;
+    const json::value* function = fields.find("function");
+    if (function == nullptr || !function->is_object())
+        return field_error(fields.param("function"), "expected an object");
+    return std::nullopt;
+}
+
+Outcome read_function(const json::value& value, const std::string& param, ToolShape shape,
+                      Function& read) {
     if (!value.is_object())
         return field_error(param, fmt::format("{}, expected an object", json_kind_name(value)));
     const JsonFields tool(value.get_object(), param + ".");
@@ -26,10 +42,8 @@ Outcome read_function(const json::value& value, const std::string& param, Functi
         return ApiError{ErrorKind::unsupported_parameter,
                         fmt::format("{}.type: expected \"function\"", param), param + ".type"};
     }
-    const json::value* function = tool.find("function");
-    if (function == nullptr || !function->is_object())
-        return field_error(tool.param("function"), "expected an object");
-    const JsonFields fields(function->get_object(), param + ".function.");
+    KVASIR_STEP(check_function(tool, shape));
+    const JsonFields fields = function_fields(value.get_object(), param, shape);
     std::optional<std::string_view> name;
     KVASIR_STEP(store(fields.string("name"), name));
     constexpr std::size_t kMostBytes = 256;
@@ -52,7 +66,7 @@ Outcome read_function(const json::value& value, const std::string& param, Functi
 
 /// The answer is a call: an object of a name and that function's arguments.
 Outcome force_call(const std::vector<Function>& functions, std::string_view only,
-                   CompletionRequest& request) {
+                   const std::string& param, CompletionRequest& request) {
     json::array calls;
     for (const Function& function : functions) {
         if (!only.empty() && function.name != only) continue;
@@ -64,8 +78,9 @@ Outcome force_call(const std::vector<Function>& functions, std::string_view only
             {"additionalProperties", false}});
     }
     if (calls.empty()) {
-        return field_error("tool_choice.function.name",
-                           fmt::format("\"{}\", expected one of the tools", only.substr(0, 64)));
+        return field_error(param, only.empty() ? "required, expected with tools"
+                                               : fmt::format("\"{}\", expected one of the tools",
+                                                             only.substr(0, 64)));
     }
     auto grammar = grammar::compile_schema(json::object{{"anyOf", std::move(calls)}});
     if (grammar.has_error()) {
@@ -78,31 +93,30 @@ Outcome force_call(const std::vector<Function>& functions, std::string_view only
     return std::nullopt;
 }
 
-Outcome read_named_choice(const json::value& choice, const std::vector<Function>& functions,
-                          CompletionRequest& request) {
-    const JsonFields fields(choice.get_object(), "tool_choice.");
+Outcome read_named_choice(const json::object& choice, const std::vector<Function>& functions,
+                          ToolShape shape, CompletionRequest& request) {
+    const JsonFields fields(choice, "tool_choice.");
     std::optional<std::string_view> type;
     KVASIR_STEP(store(fields.string("type"), type));
     if (type.value_or("") != "function")
         return field_error(fields.param("type"), "expected \"function\"");
-    const json::value* function = fields.find("function");
-    if (function == nullptr || !function->is_object())
-        return field_error(fields.param("function"), "expected an object");
-    const JsonFields named(function->get_object(), "tool_choice.function.");
+    KVASIR_STEP(check_function(fields, shape));
+    const JsonFields named = function_fields(choice, "tool_choice", shape);
     std::optional<std::string_view> name;
     KVASIR_STEP(store(named.string("name"), name));
     if (name.value_or("").empty()) return field_error(named.param("name"), "missing");
-    return force_call(functions, *name, request);
+    return force_call(functions, *name, named.param("name"), request);
 }
 
 Outcome read_choice(const JsonFields& fields, const std::vector<Function>& functions,
-                    CompletionRequest& request) {
+                    ToolShape shape, CompletionRequest& request) {
     const json::value* choice = fields.find("tool_choice");
     if (choice == nullptr) return std::nullopt;
-    if (choice->is_object()) return read_named_choice(*choice, functions, request);
+    if (choice->is_object())
+        return read_named_choice(choice->get_object(), functions, shape, request);
     const std::string_view word = choice->is_string() ? text_of(*choice) : "";
     if (word == "auto") return std::nullopt;
-    if (word == "required") return force_call(functions, "", request);
+    if (word == "required") return force_call(functions, "", "tool_choice", request);
     if (word == "none") {
         request.functions.clear();
         return std::nullopt;
@@ -112,7 +126,7 @@ Outcome read_choice(const JsonFields& fields, const std::vector<Function>& funct
 
 }  // namespace
 
-Outcome read_tools(const JsonFields& fields, CompletionRequest& request) {
+Outcome read_tools(const JsonFields& fields, ToolShape shape, CompletionRequest& request) {
     std::vector<Function> functions;
     if (const json::value* tools = fields.find("tools")) {
         if (!tools->is_array())
@@ -121,12 +135,28 @@ Outcome read_tools(const JsonFields& fields, CompletionRequest& request) {
         const json::array& array = tools->get_array();
         for (std::size_t i = 0; i < array.size(); ++i) {
             Function& function = functions.emplace_back();
-            KVASIR_STEP(read_function(array[i], fmt::format("tools[{}]", i), function));
+            KVASIR_STEP(read_function(array[i], fmt::format("tools[{}]", i), shape, function));
             request.functions.push_back(function.name);
         }
     }
     KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), request.calls_in_parallel));
-    return read_choice(fields, functions, request);
+    return read_choice(fields, functions, shape, request);
+}
+
+void nest_tools(json::array& tools) {
+    for (json::value& tool : tools) {
+        json::object function = std::move(tool.as_object());
+        function.stable_erase("type");
+        tool = json::object{{"type", "function"}, {"function", std::move(function)}};
+    }
+}
+
+Outcome apply_call_grammar(CompletionRequest& request) {
+    if (!request.call_grammar) return std::nullopt;
+    if (request.grammar)
+        return field_error("tool_choice", "forces a call, and another format is asked for");
+    request.grammar = request.call_grammar;
+    return std::nullopt;
 }
 
 }  // namespace kvasir

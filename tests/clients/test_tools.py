@@ -143,7 +143,7 @@ class Tools(DaemonCase):
         self.assertEqual(self.chat(400, tools=[tool], tool_choice="required")["error"]["param"], "tools")
         error = self.chat(400, tools=TOOLS, tool_choice="required", response_format={"type": "json_object"})["error"]
         self.assertEqual(error["param"], "tool_choice")
-        self.assertEqual(self.chat(400, tool_choice="required")["error"]["param"], "tool_choice.function.name")
+        self.assertEqual(self.chat(400, tool_choice="required")["error"]["param"], "tool_choice")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,10 @@ const std::vector<Wrong> kWrongChats{
      "messages[0].content"},
     {R"("messages":[{"role":"user","content":"a"},{"role":"user","images":["aGk="]}])",
      "messages[1].images"},
-    {R"("messages":[{"role":"assistant","tool_calls":[{}]}])", "messages[0].tool_calls"},
+    {R"("messages":[{"role":"assistant","tool_calls":[{}]}])",
+     "messages[0].tool_calls[0].function"},
+    {R"("messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}])",
+     "messages[0].tool_calls"},  // this model has no template to write them
     {R"("messages":[{"role":"assistant","thinking":[]}])", "messages[0].thinking"},
 };
 
@@ -189,6 +192,35 @@ BOOST_AUTO_TEST_CASE(anything_in_any_field_is_taken_or_refused_with_400) {
                 R"("messages":[{)" + role + "\"" + name + "\":" + value + "}]";
             check(chat(fields), fields);
         }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(anything_in_tools_and_calls_is_taken_or_refused_with_400) {
+    ModelInfo model = *tales_model();
+    model.chat_template = "{{ messages | tojson }}{{ tools | tojson }}";
+    const auto check = [&](const std::string& fields) {
+        const auto parsed = parse_ollama_chat("{" + fields + "}", kLimits, model);
+        BOOST_TEST((parsed.has_value() || http_status(parsed.error().kind) == 400), fields);
+        if (parsed.has_error()) BOOST_TEST(!parsed.error().param.empty(), fields);
+    };
+    const std::string user = R"("messages":[{"role":"user","content":"a"}],)";
+    for (const std::string& value : kAnything) {
+        check(user + "\"tools\":" + value);
+        check(user + "\"tools\":[" + value + "]");
+        check(user + R"("tools":[{"type":"function","function":)" + value + "}]");
+        for (const char* name : {"name", "description", "parameters", "strict"})
+            check(user + R"("tools":[{"type":"function","function":{"name":"f",")" +
+                  std::string(name) + "\":" + value + R"(}}],"tool_choice":"required")");
+        check(user + R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":)" +
+              value);
+        const std::string begin = R"("messages":[{"role":"assistant","tool_calls":[)";
+        check(begin + value + "]}]");
+        check(begin + R"({"function":)" + value + "}]}]");
+        for (const char* name : {"name", "arguments"})
+            check(begin + R"({"function":{"name":"f",")" + name + "\":" + value + "}}]}]");
+        for (const char* name : {"content", "tool_name", "tool_call_id", "tool_calls"})
+            check(begin + R"({"function":{"name":"f"}}]},{"role":"tool",")" + name + "\":" + value +
+                  "}]");
     }
 }
 

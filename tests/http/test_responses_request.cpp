@@ -173,6 +173,62 @@ BOOST_AUTO_TEST_CASE(anything_in_any_field_is_taken_or_refused_with_400) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(anything_in_tools_and_calls_is_taken_or_refused_with_400) {
+    ModelInfo model = *tales_model();
+    model.chat_template = "{{ messages | tojson }}{{ tools | tojson }}";
+    const auto check = [&](const std::string& fields) {
+        const auto parsed = parse_responses_request("{" + fields + "}", kLimits, model);
+        BOOST_TEST((parsed.has_value() || http_status(parsed.error().kind) == 400), fields);
+        if (parsed.has_error()) BOOST_TEST(!parsed.error().param.empty(), fields);
+    };
+    const std::string call =
+        R"({"type":"function_call","call_id":"c","name":"f","arguments":"{}"})";
+    for (const std::string& value : kAnything) {
+        check(R"("input":"a","tools":)" + value);
+        check(R"("input":"a","tools":[)" + value + "]");
+        for (const char* name : {"type", "name", "description", "parameters", "strict"})
+            check(R"("input":"a","tools":[{"type":"function","name":"f",")" + std::string(name) +
+                  "\":" + value + R"(}],"tool_choice":"required")");
+        check(R"("input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":)" + value);
+        for (const char* name : {"type", "call_id", "name", "arguments", "id", "status"})
+            check(
+                R"("input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}",")" +
+                std::string(name) + "\":" + value + "}]");
+        for (const char* name : {"call_id", "output"})
+            check(R"("input":[)" + call + R"(,{"type":"function_call_output","call_id":"c",)" +
+                  R"("output":"o",")" + name + "\":" + value + "}]");
+        for (const char* name : {"content", "summary", "encrypted_content"})
+            check(R"("input":["a",{"type":"reasoning",")" + std::string(name) + "\":" + value +
+                  "}]");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(thoughts_text_and_calls_that_follow_each_other_are_one_turn) {
+    ModelInfo model = *tales_model();
+    model.chat_template = "{{ messages }}";
+    const auto messages_of = [&](const std::string& items) {
+        const auto parsed = parse_responses_request("{\"input\":[" + items + "]}", kLimits, model);
+        return boost::json::serialize(parsed.value().request.chat_variables->at("messages"));
+    };
+    const std::string thought =
+        R"({"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"t"}]},)";
+    const std::string call =
+        R"({"type":"function_call","call_id":"c","name":"f","arguments":"{}"})";
+    const std::string calls =
+        R"("tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]})";
+    const std::string text = R"({"role":"assistant","content":"x"},)";
+    BOOST_TEST(messages_of(thought + text + call) ==
+               R"([{"role":"assistant","content":"x","reasoning_content":"t",)" + calls + "]");
+    BOOST_TEST(messages_of(call) == R"([{"role":"assistant","content":null,)" + calls + "]");
+    BOOST_TEST(messages_of(text + text + call) ==
+               R"([{"role":"assistant","content":"x"},{"role":"assistant","content":"x",)" + calls +
+                   "]");
+    BOOST_TEST(messages_of(call + "," + thought + R"({"role":"user","content":"u"})") ==
+               R"([{"role":"assistant","content":null,)" + calls +
+                   R"(,{"role":"assistant","content":null,"reasoning_content":"t"},)" +
+                   R"({"role":"user","content":"u"}])");
+}
+
 BOOST_AUTO_TEST_CASE(bodies_that_are_no_object_are_refused) {
     for (const std::string body : {"", "{", "[]", "1", "{\"input\":\"\xFF\"}"})
         BOOST_TEST(parse_responses_request(body, kLimits, *tales_model()).has_error());
