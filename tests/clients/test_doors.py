@@ -164,7 +164,7 @@ class Doors(DaemonCase):
 
     def test_errors_have_their_doors_shape(self):
         for path, body, field in (("/api/chat", {"messages": "x"}, "messages"),
-                                  ("/api/chat", {"messages": MESSAGES, "tools": [{}]}, "tools"),
+                                  ("/api/chat", {"messages": MESSAGES, "tools": [{}]}, "tools[0].type"),
                                   ("/api/generate", {"prompt": "x", "format": "yaml"}, "format"),
                                   ("/api/generate", {"prompt": "x", "options": {"top_k": "x"}}, "options.top_k")):
             status, _, answer = self.daemon.post(path, body)

@@ -145,6 +145,71 @@ class Tools(DaemonCase):
         self.assertEqual(error["param"], "tool_choice")
         self.assertEqual(self.chat(400, tool_choice="required")["error"]["param"], "tool_choice")
 
+    # The other doors: the same calls in their shapes.
+
+    def post(self, path, body):
+        status, _, answer = self.daemon.post(path, body)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def test_ollamas_calls_are_objects_and_go_back_as_such(self):
+        body = {"messages": MESSAGES, "tools": TOOLS, "tool_choice": "required", "options": {"seed": 5, "num_predict": 80}}
+        message = self.post("/api/chat", dict(body, stream=False))["message"]
+        self.assertEqual((message["role"], message["content"], len(message["tool_calls"])), ("assistant", "", 1))
+        call = message["tool_calls"][0]["function"]
+        self.assertIn(call["name"], ("look", "sleep"))
+        self.assertIsInstance(call["arguments"], dict)
+        status, headers, data = self.daemon.post("/api/chat", body)
+        self.assertEqual((status, headers["content-type"]), (200, "application/x-ndjson"), data)
+        lines = [json.loads(line) for line in data.splitlines()]
+        calls = [c["function"] for line in lines for c in line["message"].get("tool_calls", [])]
+        self.assertEqual(calls, [call])
+        self.assertEqual((lines[-1]["done"], lines[-1]["done_reason"]), (True, "stop"))
+        result = {"role": "tool", "tool_name": call["name"], "content": "Waves."}
+        answer = self.post("/api/chat", {"messages": MESSAGES + [message, result], "tools": TOOLS, "stream": False,
+                                         "options": {"num_predict": 8}})
+        self.assertEqual(answer["message"]["role"], "assistant")
+
+    def test_responses_calls_are_items(self):
+        tools = [dict(tool["function"], type="function") for tool in TOOLS]
+        body = {"input": MESSAGES, "tools": tools, "tool_choice": {"type": "function", "name": "look"}, "seed": 5,
+                "max_output_tokens": 80}
+        whole = self.post("/v1/responses", body)
+        self.assertEqual([item["type"] for item in whole["output"]], ["function_call"])
+        call = whole["output"][0]
+        self.assertEqual((call["name"], call["status"]), ("look", "completed"))
+        self.assertIn(json.loads(call["arguments"])["at"], ("sea", "hill"))
+        events = list(self.daemon.stream("/v1/responses", body))
+        parts = [e["delta"] for e in events if e["type"] == "response.function_call_arguments.delta"]
+        self.assertGreater(len(parts), 1)
+        self.assertEqual("".join(parts), call["arguments"])
+        self.assertEqual(events[-1]["response"]["output"][0]["arguments"], call["arguments"])
+        output = {"type": "function_call_output", "call_id": call["call_id"], "output": "Waves."}
+        answer = self.post("/v1/responses", {"input": MESSAGES + whole["output"] + [output], "tools": tools,
+                                             "max_output_tokens": 8})
+        self.assertEqual(answer["output"][0]["type"], "message")
+
+    def test_a_conversation_with_a_call_is_found_in_the_cache_through_every_door(self):
+        arguments = {"at": "sea", "times": 2}
+        call = {"id": "call00000", "type": "function", "function": {"name": "look", "arguments": json.dumps(arguments)}}
+        chat = MESSAGES + [{"role": "assistant", "content": "I look at the sea for a long, long time. " * 4, "tool_calls": [call]},
+                           {"role": "tool", "tool_call_id": "call00000", "content": "Waves."}]
+        first = self.chat(messages=chat, tools=TOOLS, max_tokens=2)["usage"]
+        ollama = [dict(m) for m in chat]
+        ollama[1]["tool_calls"] = [{"function": {"name": "look", "arguments": arguments}}]
+        ollama[2] = {"role": "tool", "tool_name": "look", "content": "Waves."}
+        cached = self.daemon.metric("kvasir_cached_tokens_total")
+        answer = self.post("/api/chat", {"messages": ollama, "tools": TOOLS, "stream": False, "options": {"num_predict": 2}})
+        self.assertEqual(answer["prompt_eval_count"], first["prompt_tokens"])
+        self.assertGreaterEqual(self.daemon.metric("kvasir_cached_tokens_total") - cached, first["prompt_tokens"] // 32 * 32 - 32)
+        items = [MESSAGES[0], {"role": "assistant", "content": chat[1]["content"]},
+                 {"type": "function_call", "call_id": "call00000", **call["function"]},
+                 {"type": "function_call_output", "call_id": "call00000", "output": "Waves."}]
+        tools = [dict(tool["function"], type="function") for tool in TOOLS]
+        usage = self.post("/v1/responses", {"input": items, "tools": tools, "max_output_tokens": 2})["usage"]
+        self.assertEqual(usage["input_tokens"], first["prompt_tokens"])
+        self.assertGreaterEqual(usage["input_tokens_details"]["cached_tokens"], first["prompt_tokens"] // 32 * 32 - 32)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
