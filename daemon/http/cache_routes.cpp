@@ -151,6 +151,8 @@ void patch_session(ServerContext& context, const ExchangePtr& exchange) {
 }
 
 void delete_session(ServerContext& context, const ExchangePtr& exchange) {
+    const HttpRequest& http = exchange->request();
+    context.items->forget({caller_of(context.options, http).domain, http.path_id});
     ask_cache(context, exchange,
               [id = exchange->request().path_id](CacheControl& cache,
                                                  const Caller& caller) -> Result<std::string> {

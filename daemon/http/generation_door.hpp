@@ -2,6 +2,7 @@
 // engine and back is one.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ struct ReadRequest {
 };
 
 struct GenerationDoor {
-    ApiResult<ReadRequest> (*read)(std::string_view body, const HttpLimits& limits,
-                                   const ModelInfo& model);
+    std::function<ApiResult<ReadRequest>(std::string_view body, const HttpLimits& limits,
+                                         const ModelInfo& model)>
+        read;
     HttpResponse (*refuse)(const ApiError& error);
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <fmt/format.h>
 #include <functional>
 #include <map>
@@ -66,7 +67,8 @@ Outcome read_content(const JsonFields& item, std::string_view name, Types types,
 
 class InputReader {
 public:
-    InputReader(ChatWriter writer, json::array& messages) : writer_(writer), messages_(messages) {}
+    InputReader(ChatWriter writer, const FindItem& find_item, json::array& messages)
+        : writer_(writer), find_item_(find_item), messages_(messages) {}
 
     void say(std::string_view role, std::string_view text) {
         is_turn_open_ = false;
@@ -80,6 +82,7 @@ public:
         std::string_view type = "message";
         KVASIR_STEP(store(fields.string("type"), type));
         if (type == "message") return add_message(fields);
+        if (type == "item_reference") return add_referred(fields, param);
         const bool has_template = writer_ == ChatWriter::model_template;
         if (has_template && type == "function_call") return add_call(fields);
         if (has_template && type == "function_call_output") return add_output(fields);
@@ -90,6 +93,29 @@ public:
     }
 
 private:
+    Outcome add_referred(const JsonFields& fields, const std::string& param) {
+        std::string_view id;
+        KVASIR_STEP(store(fields.string("id"), id));
+        if (id.empty()) return field_error(fields.param("id"), "missing");
+        const std::optional<std::string> item = find_item_ ? find_item_(id) : std::nullopt;
+        if (!item) {
+            return ApiError{ErrorKind::not_found,
+                            fmt::format("{}: \"{}\": no item that is still known, send the item "
+                                        "itself",
+                                        fields.param("id"), id.substr(0, 64)),
+                            fields.param("id")};
+        }
+        // A short name may stand for much, and many times.
+        constexpr std::size_t kMostBytes = std::size_t{8} << 20;
+        n_referred_bytes_ += item->size();
+        if (n_referred_bytes_ > kMostBytes) {
+            return field_error(
+                fields.param("id"),
+                fmt::format("items of over {} bytes by name, expected less", kMostBytes));
+        }
+        return add(json::parse(*item), param);  // which this server wrote
+    }
+
     Outcome add_message(const JsonFields& fields) {
         std::optional<std::string_view> role;
         KVASIR_STEP(store(fields.string("role"), role));
@@ -169,15 +195,18 @@ private:
     }
 
     const ChatWriter writer_;
+    const FindItem& find_item_;
     json::array& messages_;
+    std::size_t n_referred_bytes_ = 0;
     bool is_turn_open_ = false;  // the last message is the assistant's, and may go on
     std::map<std::string, std::string, std::less<>> names_;  // of the functions, by call_id
 };
 
 }  // namespace
 
-Outcome read_responses_input(const JsonFields& fields, ChatWriter writer, json::array& messages) {
-    InputReader reader(writer, messages);
+Outcome read_responses_input(const JsonFields& fields, ChatWriter writer, const FindItem& find_item,
+                             json::array& messages) {
+    InputReader reader(writer, find_item, messages);
     std::string_view instructions;
     KVASIR_STEP(store(fields.string("instructions"), instructions));
     if (!instructions.empty()) reader.say("system", instructions);

@@ -121,13 +121,12 @@ Outcome check_include(const JsonFields& fields) {
 }
 
 /// What this door has not, and fields that change nothing here.
-Outcome check_others(const JsonFields& fields, ResponseEcho& echo) {
+Outcome check_others(const JsonFields& fields, ResponsesRequest& read) {
     KVASIR_STEP(refuse_fields(
         fields, {"previous_response_id", "conversation", "background", "prompt", "max_tool_calls",
                  "top_logprobs", "context_management", "moderation"}));
-    bool is_stored = false;  // accepted; the answer says that it is not
-    KVASIR_STEP(store(fields.boolean("store"), is_stored));
-    KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), echo.parallel_tool_calls));
+    KVASIR_STEP(store(fields.boolean("store"), read.keeps_items));
+    KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), read.echo.parallel_tool_calls));
     for (const char* name :
          {"user", "safety_identifier", "service_tier", "prompt_cache_retention"}) {
         std::string_view ignored;
@@ -159,13 +158,13 @@ void repeat_tools(const JsonFields& fields, ResponseEcho& echo) {
 }
 
 Outcome read_responses(json::object& body, const HttpLimits& limits, const ModelInfo& model,
-                       ResponsesRequest& read) {
+                       const FindItem& find_item, ResponsesRequest& read) {
     constexpr std::int64_t kMaxTokens = std::numeric_limits<std::uint32_t>::max();
     const JsonFields fields(body);
     CompletionRequest& request = read.request;
     Conversation said{.messages = {}, .template_variables = {}, .tool_shape = ToolShape::flat};
-    KVASIR_STEP(read_responses_input(fields, chat_writer(model), said.messages));
-    KVASIR_STEP(check_others(fields, read.echo));
+    KVASIR_STEP(read_responses_input(fields, chat_writer(model), find_item, said.messages));
+    KVASIR_STEP(check_others(fields, read));
     KVASIR_STEP(read_reasoning(fields, said.template_variables, read.echo));
     repeat_tools(fields, read.echo);
     KVASIR_STEP(set_conversation(std::move(said), body, model, request));
@@ -186,10 +185,12 @@ Outcome read_responses(json::object& body, const HttpLimits& limits, const Model
 }  // namespace
 
 ApiResult<ResponsesRequest> parse_responses_request(std::string_view body, const HttpLimits& limits,
-                                                    const ModelInfo& model) {
+                                                    const ModelInfo& model,
+                                                    const FindItem& find_item) {
     KVASIR_TRY(json::object object, parse_json_object(body, limits.json_depth));
     ResponsesRequest read;
-    if (Outcome wrong = read_responses(object, limits, model, read)) return std::move(*wrong);
+    if (Outcome wrong = read_responses(object, limits, model, find_item, read))
+        return std::move(*wrong);
     return read;
 }
 

@@ -1,6 +1,7 @@
 // The body of OpenAI's POST /v1/responses, read and checked into the request that every door makes.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,10 +32,15 @@ struct ResponseEcho {
 struct ResponsesRequest {
     CompletionRequest request;
     ResponseEcho echo;
+    bool keeps_items = true;  // "store" is not false: later requests may name them
 };
 
-/// Errors name the field. Nothing is stored: what refers to a stored response is refused.
+/// The JSON of an item that an earlier answer had, by its id; nullopt: there is none.
+using FindItem = std::function<std::optional<std::string>(std::string_view id)>;
+
+/// Errors name the field. No response is stored: what refers to one is refused, but for items.
 ApiResult<ResponsesRequest> parse_responses_request(std::string_view body, const HttpLimits& limits,
-                                                    const ModelInfo& model);
+                                                    const ModelInfo& model,
+                                                    const FindItem& find_item = {});
 
 }  // namespace kvasir

@@ -108,6 +108,16 @@ void ResponsesWriter::write_response(JsonWriter& json, const State& state) const
     json.end_object();
 }
 
+void ResponsesWriter::remember_items() const {
+    if (!shape_.remember) return;
+    for (const ResponsesItem& item : items_) {
+        std::string text;
+        JsonWriter json(text);
+        write_item(json, item, true);
+        shape_.remember(item.id, std::move(text));
+    }
+}
+
 void ResponsesWriter::begin_event(JsonWriter& json, const char* type) {
     json.begin_object().field("type", type).field("sequence_number", n_events_++);
 }
@@ -236,6 +246,7 @@ void ResponsesWriter::finish(std::string& out, std::size_t last_choice,
     append_part(out, parts_.finish(last_choice));
     if (items_.empty()) open_item(out, make_item(Kind::message));
     close_item(out, last_status(*state.end));
+    remember_items();
     append_response_event(
         out,
         state.end->reason == FinishReason::length ? "response.incomplete" : "response.completed",
@@ -261,6 +272,7 @@ std::string ResponsesWriter::whole(std::span<ChoicePart> parts,
     if (!said.text.empty() || is_empty) add(make_item(Kind::message), std::move(said.text));
     for (ChoicePart::Call& call : said.calls) add(make_call(call), std::move(call.arguments));
     items_.back().status = last_status(ends.front());
+    remember_items();
     std::string out;
     JsonWriter json(out);
     write_response(json, state);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ public:
         std::uint64_t created = 0;
         std::string model;
         ResponseEcho echo;
+        /// Of each item of an answer that has ended; may be none.
+        std::function<void(std::string id, std::string item)> remember;
     };
 
     ResponsesWriter(Shape shape, AnswerParts parts)
@@ -52,6 +55,7 @@ private:
     void write_response(JsonWriter& json, const State& state) const;
     void write_usage(JsonWriter& json, const GenerationEnd& end) const;
 
+    void remember_items() const;
     bool is_open(ResponsesItem::Kind kind) const;
     // Of a stream.
     void append_part(std::string& out, const ChoicePart& part);

@@ -14,6 +14,7 @@
 
 #include "daemon/engine/generation.hpp"
 #include "daemon/http/http_options.hpp"
+#include "daemon/http/item_memory.hpp"
 
 namespace kvasir {
 
@@ -40,6 +41,7 @@ struct ServerContext {
     HttpOptions options;
     std::shared_ptr<GenerationEngine> engine;
     HttpCounters counters;
+    std::shared_ptr<ItemMemory> items = std::make_shared<ItemMemory>();
     std::atomic<bool> stopping{false};
     /// Runs work on a worker thread, in order of arrival. May throw std::bad_alloc.
     std::function<void(std::function<void()>)> run_on_worker;

@@ -166,6 +166,39 @@ BOOST_AUTO_TEST_CASE(a_failure_in_mid_stream_ends_as_failed) {
     BOOST_TEST(respond({{"input", "Hello"}}).status == 503);
 }
 
+BOOST_AUTO_TEST_CASE(an_item_may_be_named_by_its_id) {
+    const auto refer = [](const json::value& item) {
+        return json::value{{"type", "item_reference"}, {"id", item.at("id")}};
+    };
+    const json::value user{{"role", "user"}, {"content", "Hello"}};
+    const json::value said = parsed(respond({{"input", "Hello"}})).at("output").at(0);
+    const json::value more = stream({{"input", "Hello"}}).back().at("response").at("output").at(0);
+    for (const json::value& item : {said, more}) {
+        BOOST_TEST(respond({{"input", {user, item, user}}}).status == 200);
+        BOOST_TEST(respond({{"input", {user, refer(item), user}}}).status == 200);
+        const std::vector<GenerationRequest> requests = engine->requests();
+        BOOST_TEST(requests.back().prompt == requests[requests.size() - 2].prompt,
+                   boost::test_tools::per_element());
+    }
+    const auto refused = [&](const json::value& item) {
+        const RawResponse response = respond({{"input", {user, refer(item), user}}});
+        BOOST_TEST(response.status == 404);
+        BOOST_TEST(error_field(response, "param") == "input[1].id");
+    };
+    refused({{"id", "msg_none"}});
+    const json::value secret =
+        parsed(respond({{"input", "Hello"}, {"store", false}})).at("output").at(0);
+    refused(secret);
+    // A session's items go with the session.
+    const json::value kept =
+        parsed(respond({{"input", "Hello"}, {"session_id", "bedtime"}})).at("output").at(0);
+    BOOST_TEST(respond({{"input", {user, refer(kept), user}}}).status == 200);
+    RawClient one = client();
+    one.send("DELETE /v1/sessions/bedtime HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    one.read_response();
+    refused(kept);
+}
+
 BOOST_AUTO_TEST_CASE(a_client_that_leaves_cancels_its_request) {
     engine->set_endless("a");
     engine->set_pace(milliseconds(1));

@@ -96,7 +96,9 @@ const std::vector<Wrong> kWrongInputs{
      "input[0].content[1].type"},
     {R"("input":[{"role":"user","content":"a"},{"type":"function_call_output","output":"x"}])",
      "input[1].type"},
-    {R"("input":[{"type":"item_reference","id":"x"}])", "input[0].type"},
+    {R"("input":[{"type":"item_reference"}])", "input[0].id"},
+    {R"("input":[{"type":"item_reference","id":7}])", "input[0].id"},
+    {R"("input":[{"type":"computer_call","id":"x"}])", "input[0].type"},
     {R"("input":[{"type":7}])", "input[0].type"},
 };
 
@@ -201,6 +203,19 @@ BOOST_AUTO_TEST_CASE(anything_in_tools_and_calls_is_taken_or_refused_with_400) {
             check(R"("input":["a",{"type":"reasoning",")" + std::string(name) + "\":" + value +
                   "}]");
     }
+}
+
+BOOST_AUTO_TEST_CASE(names_cannot_stand_for_more_than_could_be_sent) {
+    const std::string item = R"({"type":"message","role":"assistant","content":")" +
+                             std::string(std::size_t{1} << 20, 'x') + "\"}";
+    const auto refer = [&](std::size_t n) {
+        std::string items = R"({"role":"user","content":"a"})";
+        for (std::size_t i = 0; i < n; ++i) items += R"(,{"type":"item_reference","id":"m"})";
+        return parse_responses_request("{\"input\":[" + items + "]}", kLimits, *tales_model(),
+                                       [&](std::string_view) { return std::optional(item); });
+    };
+    BOOST_TEST(refer(7).value().request.messages.size() == 8U);
+    check_refused(refer(1000), "input[8].id");
 }
 
 BOOST_AUTO_TEST_CASE(thoughts_text_and_calls_that_follow_each_other_are_one_turn) {

@@ -68,6 +68,15 @@ for (const way of ways) {
         assert.ok(isLook(seen[1]));
       });
 
+      test(name + ': a conversation goes on', async () => {
+        const first = await generateText({ ...common, model: one });
+        const history = [{ role: 'user', content: messages[1].content }, ...first.response.messages, { role: 'user', content: 'And then?' }];
+        const { text, request } = await generateText({ ...common, prompt: undefined, messages: history, model: one });
+        assert.ok(text.length > 10);
+        // Left to itself this one names what was said instead of sending it.
+        if (name === 'openai, responses') assert.match(JSON.stringify(request.body), /item_reference/);
+      });
+
       test(name + ': errors and aborts', async () => {
         const error = await generateText({ ...common, model: one, prompt: 'fox '.repeat(2000) })
           .then(() => null, (caught) => caught);
