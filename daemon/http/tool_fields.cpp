@@ -1,4 +1,5 @@
 // tools, tool_choice, parallel_tool_calls: which functions the model may call, or must.
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 #include <utility>
@@ -65,22 +66,16 @@ Outcome read_function(const json::value& value, const std::string& param, ToolSh
 }
 
 /// The answer is a call: an object of a name and that function's arguments.
-Outcome force_call(const std::vector<Function>& functions, std::string_view only,
-                   const std::string& param, CompletionRequest& request) {
+Outcome force_call(const std::vector<Function>& functions, CompletionRequest& request) {
+    if (functions.empty()) return field_error("tool_choice", "required, expected with tools");
     json::array calls;
     for (const Function& function : functions) {
-        if (!only.empty() && function.name != only) continue;
         calls.emplace_back(json::object{
             {"type", "object"},
             {"properties", json::object{{"name", json::object{{"const", function.name}}},
                                         {"arguments", function.parameters}}},
             {"required", json::array{"name", "arguments"}},
             {"additionalProperties", false}});
-    }
-    if (calls.empty()) {
-        return field_error(param, only.empty() ? "required, expected with tools"
-                                               : fmt::format("\"{}\", expected one of the tools",
-                                                             only.substr(0, 64)));
     }
     auto grammar = grammar::compile_schema(json::object{{"anyOf", std::move(calls)}});
     if (grammar.has_error()) {
@@ -93,35 +88,81 @@ Outcome force_call(const std::vector<Function>& functions, std::string_view only
     return std::nullopt;
 }
 
-Outcome read_named_choice(const json::object& choice, const std::vector<Function>& functions,
-                          ToolShape shape, CompletionRequest& request) {
-    const JsonFields fields(choice, "tool_choice.");
+/// Adds the one of `functions` that is named.
+Outcome choose(const json::value& value, const std::string& param, ToolShape shape,
+               const std::vector<Function>& functions, std::vector<Function>& chosen) {
+    if (!value.is_object())
+        return field_error(param, fmt::format("{}, expected an object", json_kind_name(value)));
+    const JsonFields fields(value.get_object(), param + ".");
     std::optional<std::string_view> type;
     KVASIR_STEP(store(fields.string("type"), type));
     if (type.value_or("") != "function")
         return field_error(fields.param("type"), "expected \"function\"");
     KVASIR_STEP(check_function(fields, shape));
-    const JsonFields named = function_fields(choice, "tool_choice", shape);
+    const JsonFields named = function_fields(value.get_object(), param, shape);
     std::optional<std::string_view> name;
     KVASIR_STEP(store(named.string("name"), name));
     if (name.value_or("").empty()) return field_error(named.param("name"), "missing");
-    return force_call(functions, *name, named.param("name"), request);
+    const auto found = std::ranges::find(functions, *name, &Function::name);
+    if (found == functions.end()) {
+        return field_error(named.param("name"),
+                           fmt::format("\"{}\", expected one of the tools", name->substr(0, 64)));
+    }
+    chosen.push_back(*found);
+    return std::nullopt;
+}
+
+/// "allowed_tools": the model is told of all tools, which keeps its prompt, and may call these.
+Outcome read_allowed(const JsonFields& choice, ToolShape shape,
+                     const std::vector<Function>& functions, CompletionRequest& request) {
+    std::string param = "tool_choice";
+    const JsonFields* fields = &choice;
+    std::optional<JsonFields> inner;
+    if (shape == ToolShape::nested) {
+        const json::value* object = choice.find("allowed_tools");
+        param = choice.param("allowed_tools");
+        if (object == nullptr || !object->is_object())
+            return field_error(param, "expected an object");
+        fields = &inner.emplace(object->get_object(), param + ".");
+    }
+    std::string_view mode = "auto";
+    KVASIR_STEP(store(fields->string("mode"), mode));
+    if (mode != "auto" && mode != "required")
+        return field_error(fields->param("mode"), "expected auto or required");
+    const json::value* tools = fields->find("tools");
+    if (tools == nullptr || !tools->is_array() || tools->get_array().empty())
+        return field_error(fields->param("tools"), "expected an array of functions");
+    std::vector<Function> allowed;
+    for (std::size_t i = 0; i < tools->get_array().size(); ++i) {
+        KVASIR_STEP(choose(tools->get_array()[i], fmt::format("{}.tools[{}]", param, i), shape,
+                           functions, allowed));
+    }
+    request.functions.clear();
+    for (const Function& function : allowed) request.functions.push_back(function.name);
+    return mode == "required" ? force_call(allowed, request) : std::nullopt;
 }
 
 Outcome read_choice(const JsonFields& fields, const std::vector<Function>& functions,
                     ToolShape shape, CompletionRequest& request) {
     const json::value* choice = fields.find("tool_choice");
     if (choice == nullptr) return std::nullopt;
-    if (choice->is_object())
-        return read_named_choice(choice->get_object(), functions, shape, request);
+    if (choice->is_object()) {
+        const JsonFields object(choice->get_object(), "tool_choice.");
+        std::string_view type;
+        KVASIR_STEP(store(object.string("type"), type));
+        if (type == "allowed_tools") return read_allowed(object, shape, functions, request);
+        std::vector<Function> one;
+        KVASIR_STEP(choose(*choice, "tool_choice", shape, functions, one));
+        return force_call(one, request);
+    }
     const std::string_view word = choice->is_string() ? text_of(*choice) : "";
     if (word == "auto") return std::nullopt;
-    if (word == "required") return force_call(functions, "", "tool_choice", request);
+    if (word == "required") return force_call(functions, request);
     if (word == "none") {
         request.functions.clear();
         return std::nullopt;
     }
-    return field_error("tool_choice", "expected auto, none, required or a function");
+    return field_error("tool_choice", "expected auto, none, required, allowed_tools or a function");
 }
 
 }  // namespace

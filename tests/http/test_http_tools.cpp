@@ -336,6 +336,36 @@ BOOST_AUTO_TEST_CASE(a_choice_constrains_the_answer_through_every_door) {
     BOOST_TEST(prompt_of(2).find("look") == std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(all_tools_are_told_of_and_those_allowed_are_called) {
+    engine->set_pieces(thinks_and_calls);
+    const auto called = [](const json::value& response) {
+        std::string names;
+        for (const json::value& item : response.at("output").as_array())
+            if (item.at("type").as_string() == "function_call")
+                names += std::string(item.at("name").as_string()) + " ";
+        return names;
+    };
+    const json::object all{{"input", "Hello"}, {"tools", flat_tools()}};
+    json::object some = all;
+    some["tool_choice"] = json::parse(
+        R"({"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"sleep"}]})");
+    BOOST_TEST(called(post("/v1/responses", all)) == "look sleep ");
+    const json::value response = post("/v1/responses", some);
+    BOOST_TEST(called(response) == "sleep ");
+    BOOST_TEST(prompt_of(0) == prompt_of(1));
+    some["tool_choice"].as_object()["mode"] = "required";
+    post("/v1/responses", some);
+    json::object chat{{"messages", hello}, {"tools", nested_tools()}};
+    chat["tool_choice"] = json::parse(
+        R"({"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"look"}}]}})");
+    post("/v1/chat/completions", chat);
+    const std::vector<GenerationRequest> requests = engine->requests();
+    BOOST_TEST((requests.at(1).constraint == nullptr));
+    BOOST_TEST((requests.at(2).constraint != nullptr));
+    BOOST_TEST((requests.at(3).constraint != nullptr));
+    BOOST_TEST(prompt_of(3) == prompt_of(0));
+}
+
 BOOST_AUTO_TEST_CASE(one_call_where_more_are_not_wanted) {
     engine->set_pieces(thinks_and_calls);
     const json::value response =
@@ -361,6 +391,20 @@ BOOST_AUTO_TEST_CASE(wrong_tools_and_calls_are_named_as_sent) {
                 R"("param":"tool_choice.name")");
     check_error(responses(look + R"("tool_choice":{"type":"function"})"),
                 R"("param":"tool_choice.name")");
+    const auto allowed = [&](const std::string& rest) {
+        return responses(look + R"("tool_choice":{"type":"allowed_tools",)" + rest + "}");
+    };
+    check_error(allowed(R"("mode":"auto")"), R"("param":"tool_choice.tools")");
+    check_error(allowed(R"("tools":[])"), R"("param":"tool_choice.tools")");
+    check_error(allowed(R"("mode":"never","tools":[])"), R"("param":"tool_choice.mode")");
+    check_error(allowed(R"("tools":[7])"), R"("param":"tool_choice.tools[0]")");
+    check_error(allowed(R"("tools":[{"type":"mcp"}])"), R"("param":"tool_choice.tools[0].type")");
+    check_error(allowed(R"("tools":[{"type":"function","name":"fly"}])"),
+                R"("param":"tool_choice.tools[0].name")");
+    check_error(
+        client().post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}],)"
+                                              R"("tool_choice":{"type":"allowed_tools"}})"),
+        R"("param":"tool_choice.allowed_tools")");
     check_error(responses(R"("tool_choice":"required")"), R"("param":"tool_choice")");
     check_error(
         responses(look + R"("tool_choice":"required","text":{"format":{"type":"json_object"}})"),

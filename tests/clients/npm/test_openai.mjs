@@ -197,6 +197,10 @@ for (const way of ways) {
       const final = await stream.finalResponse();
       assert.ok(isLook(final.output[0].parsed_arguments));
       assert.equal(deltas.join(''), final.output[0].arguments);
+      const allowed = await client.responses.create({ ...body,
+        tools: [...tools, { type: 'function', name: 'sleep', parameters: null, strict: null }],
+        tool_choice: { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'sleep' }] } });
+      assert.equal(allowed.output[0].name, 'sleep');
       const second = await client.responses.create({ model, tools, max_output_tokens: 8,
         input: [...messages, ...whole.output, { type: 'function_call_output', call_id: call.call_id, output: 'Waves.' }] });
       assert.equal(second.output[0].type, 'message');
