@@ -8,7 +8,8 @@ namespace kvasir {
 
 std::size_t ItemMemory::size_of(const Entry& entry) {
     constexpr std::size_t kAround = 256;  // nodes of the list and the maps
-    return kAround + entry.owner.session.size() + 2 * entry.id.size() + entry.item.size();
+    return kAround + entry.owner.session.size() + entry.owner.context.size() + 2 * entry.id.size() +
+           entry.item.size();
 }
 
 ItemMemory::Entries::iterator ItemMemory::drop(Entries::iterator entry) {
@@ -54,14 +55,21 @@ std::optional<std::string> ItemMemory::find(std::uint32_t domain, std::string_vi
     return found->second->item;
 }
 
-void ItemMemory::forget(const Owner& owner) {
-    if (owner.session.empty()) return;
+void ItemMemory::forget(std::uint32_t domain, std::string Owner::*name, std::string_view ended) {
     const std::lock_guard lock(mutex_);
     for (auto entry = entries_.begin(); entry != entries_.end();) {
-        const bool is_meant =
-            entry->owner.domain == owner.domain && entry->owner.session == owner.session;
+        const Owner& owner = entry->owner;
+        const bool is_meant = owner.domain == domain && owner.*name == ended && !ended.empty();
         entry = is_meant ? drop(entry) : std::next(entry);
     }
+}
+
+void ItemMemory::forget_session(std::uint32_t domain, std::string_view session) {
+    forget(domain, &Owner::session, session);
+}
+
+void ItemMemory::forget_context(std::uint32_t domain, std::string_view context) {
+    forget(domain, &Owner::context, context);
 }
 
 std::size_t ItemMemory::bytes_held() const {

@@ -14,8 +14,8 @@
 
 namespace kvasir {
 
-/// In memory alone and bounded: the domain that holds most loses its oldest item first. A session's
-/// items go with it, all after a time to live. Any thread.
+/// In memory alone and bounded: the domain that holds most loses its oldest item first. What a
+/// session or context said goes when that ends, all after a time to live. Any thread.
 class ItemMemory {
 public:
     using Clock = std::chrono::steady_clock;
@@ -30,13 +30,14 @@ public:
     struct Owner {
         std::uint32_t domain = 0;
         std::string session;  // empty: none
+        std::string context;  // empty: none
     };
     /// item: its JSON. Not kept where it alone is more than everything may be.
     void remember(const Owner& owner, std::string id, std::string item);
     /// nullopt: never there, not this domain's, or forgotten.
     std::optional<std::string> find(std::uint32_t domain, std::string_view id);
-    /// All of a session that has a name.
-    void forget(const Owner& owner);
+    void forget_session(std::uint32_t domain, std::string_view session);
+    void forget_context(std::uint32_t domain, std::string_view context);
 
     std::size_t bytes_held() const;
 
@@ -50,6 +51,7 @@ private:
     using Entries = std::list<Entry>;
 
     static std::size_t size_of(const Entry& entry);
+    void forget(std::uint32_t domain, std::string Owner::*name, std::string_view ended);
     Entries::iterator drop(Entries::iterator entry);
     void drop_expired();
     void drop_one_of_the_largest();

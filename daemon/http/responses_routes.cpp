@@ -13,7 +13,8 @@ namespace {
 ItemMemory::Owner owner_of(const ServerContext& context, const HttpRequest& http,
                            const CompletionRequest& request) {
     return {.domain = caller_of(context.options, http).domain,
-            .session = request.session.empty() ? http.session_id : request.session};
+            .session = request.session.empty() ? http.session_id : request.session,
+            .context = request.context};
 }
 
 ApiResult<ReadRequest> read_responses(ServerContext& context, const HttpRequest& http,

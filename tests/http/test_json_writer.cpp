@@ -74,4 +74,12 @@ BOOST_AUTO_TEST_CASE(surrogates_overlong_forms_and_what_lies_beyond_are_not_char
     BOOST_TEST(utf8_character_length("\xF4\x8F\xBF\xBF") == 4U);
 }
 
+BOOST_AUTO_TEST_CASE(json_from_elsewhere_stands_where_a_value_does) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object().key("a").valid_json(R"({"b":[1]})").field("c", "d");
+    json.key("e").begin_array().valid_json("1").null().end_array().end_object();
+    BOOST_TEST(out == R"({"a":{"b":[1]},"c":"d","e":[1,null]})");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
