@@ -41,7 +41,7 @@ private:
     void use_session(const std::string& name);
     void start_anew();
     void end_own_session();
-    void note(const std::string& text) { (void)context_.err.write_styled("2", text); }
+    void note(const std::string& text);
 
     Context& context_;
     LineReader& reader_;

@@ -52,13 +52,18 @@ double number(const json::object& object, const char* key) {
     return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
 }
 
+std::string plural(double n, const char* what) {
+    return fmt::format("{:.0f} {}{}", n, what, n == 1 ? "" : "s");
+}
+
 std::string describe_session(const json::object& session) {
+    std::string text = plural(number(session, "tokens"), "token") + ", " +
+                       plural(number(session, "pages"), "page") + ", " +
+                       short_bytes(number(session, "bytes"));
     const json::value* tier = session.if_contains("tier");
-    std::string text = fmt::format("{:.0f} tokens, {:.0f} pages, {}", number(session, "tokens"),
-                                   number(session, "pages"), short_bytes(number(session, "bytes")));
     if (tier != nullptr && tier->is_string()) text += " on " + std::string(tier->get_string());
-    text += fmt::format("; {:.0f} requests found {:.0f} tokens", number(session, "requests"),
-                        number(session, "cached_tokens"));
+    text += "; " + plural(number(session, "requests"), "request") + " found " +
+            plural(number(session, "cached_tokens"), "token") + " in the cache";
     const json::value* expires = session.if_contains("expires_in_seconds");
     if (expires != nullptr && expires->is_number())
         text += "; kept " + short_duration(number(session, "expires_in_seconds")) + " more";
@@ -71,6 +76,10 @@ Chat::Chat(Context& context, LineReader& reader, HistoryFile& history)
     : context_(context), reader_(reader), history_(history), conversation_(context.options.system) {
     owns_session_ = reader.is_interactive() && context.options.generation.session.empty();
     if (owns_session_) context.options.generation.session = new_session_name();
+}
+
+void Chat::note(const std::string& text) {
+    (void)context_.err.write_styled("2", wrapped(text, context_.err.width()));
 }
 
 std::vector<std::string> Chat::command_names() {

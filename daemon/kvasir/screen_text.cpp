@@ -96,6 +96,34 @@ std::string cell(std::string_view text, std::size_t width) {
     return line.append(width - std::min(width, display_width(line)), ' ');
 }
 
+std::string wrapped(std::string_view text, std::size_t width) {
+    std::string out;
+    std::size_t column = 0;
+    while (!text.empty()) {
+        // A word and the blanks before it.
+        const std::size_t begin = std::min(text.find_first_not_of(' '), text.size());
+        const std::size_t end = std::min(text.find_first_of(" \n", begin), text.size());
+        const std::size_t needed = begin + display_width(text.substr(begin, end - begin));
+        if (width > 0 && column > 0 && column + needed > width && end > begin) {
+            out += '\n';
+            text.remove_prefix(begin);
+            column = needed - begin;
+            out += text.substr(0, end - begin);
+            text.remove_prefix(end - begin);
+        } else {
+            out += text.substr(0, end);
+            text.remove_prefix(end);
+            column += needed;
+        }
+        if (text.starts_with('\n')) {
+            out += '\n';
+            text.remove_prefix(1);
+            column = 0;
+        }
+    }
+    return out;
+}
+
 ScreenLine& ScreenLine::add(std::string_view text, std::string_view sgr) {
     if (!text.empty()) spans_.push_back({std::string(sgr), std::string(text)});
     return *this;

@@ -19,6 +19,9 @@ std::string one_line(std::string_view text);
 /// one_line(text), cut (with an ellipsis) and filled with blanks to exactly that many columns.
 std::string cell(std::string_view text, std::size_t width);
 
+/// Lines broken between words where they are longer; width 0: as they are.
+std::string wrapped(std::string_view text, std::size_t width);
+
 struct Span {
     std::string sgr;  // as of Output::write_styled; empty: plain
     std::string text;

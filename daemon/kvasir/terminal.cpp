@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace kvasir::client {
@@ -67,6 +68,11 @@ Output::Output(int fd) : fd_(fd), is_terminal_(isatty(fd) == 1) {
     const char* term = std::getenv("TERM");
     has_colours_ = is_terminal_ && (no_colour == nullptr || *no_colour == '\0') &&
                    term != nullptr && std::string_view(term) != "dumb";
+}
+
+std::size_t Output::width() const {
+    winsize size{};
+    return is_terminal_ && ::ioctl(fd_, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 bool Output::write(std::string_view text) {

@@ -18,6 +18,8 @@ public:
 
     bool is_terminal() const { return is_terminal_; }
     bool has_colours() const { return has_colours_; }
+    /// Columns of the terminal; 0 where there is none, or it does not say.
+    std::size_t width() const;
 
     /// Text from outside: made printable first where this is a terminal. False when writing failed,
     /// now or earlier; nothing more is written then.

@@ -182,6 +182,16 @@ BOOST_AUTO_TEST_CASE(sparklines_show_the_last_values) {
     BOOST_TEST(sparkline({1, 2}, 0, true).empty());
 }
 
+BOOST_AUTO_TEST_CASE(lines_break_between_words) {
+    BOOST_TEST(wrapped("one two three\nfour", 8) == "one two\nthree\nfour");
+    BOOST_TEST(wrapped("one two", 7) == "one two");
+    BOOST_TEST(wrapped("a wordthatislong b", 6) == "a\nwordthatislong\nb");
+    BOOST_TEST(wrapped("/help   this\n", 40) == "/help   this\n");
+    BOOST_TEST(wrapped("  indented\n\nend  ", 40) == "  indented\n\nend  ");
+    BOOST_TEST(wrapped("as it is", 0) == "as it is");
+    BOOST_TEST(wrapped("", 5).empty());
+}
+
 BOOST_AUTO_TEST_CASE(figures_are_short) {
     BOOST_TEST(short_duration(42.4) == "42s");
     BOOST_TEST(short_duration(720) == "12m");
