@@ -6,7 +6,7 @@ import { zodFunction, zodResponseFormat, zodTextFormat } from 'openai/helpers/zo
 import { z } from 'zod';
 import { eventually, idle, isLook, lookSchema, lookTool, messages, metric, model, ways } from './support.mjs';
 
-const kHasEmbeddings = false; // true where the daemon serves POST /v1/embeddings
+const kHasEmbeddings = true; // true where the daemon serves POST /v1/embeddings
 
 const Animal = z.object({ who: z.enum(['fox', 'king']), count: z.number().int().min(1).max(9) });
 const isAnimal = (value) => ['fox', 'king'].includes(value.who) && value.count >= 1 && value.count <= 9;
