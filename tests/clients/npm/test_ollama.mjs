@@ -23,7 +23,7 @@ for (const way of ways) {
       assert.equal((await client.ps()).models[0].model, model);
       const show = await client.show({ model });
       assert.equal(show.details.family, 'llama');
-      assert.deepEqual(show.capabilities, ['completion', 'tools', 'thinking']);
+      assert.deepEqual(show.capabilities, ['completion', 'embedding', 'tools', 'thinking']);
       assert.ok((await client.version()).version);
     });
 
