@@ -1,6 +1,7 @@
 // What is typed after a slash in a chat.
 #include <array>
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <random>
 #include <utility>
@@ -118,7 +119,8 @@ std::optional<ExitCode> Chat::save(const std::string& path) {
         note("/save FILE: a file name is missing.\n");
         return std::nullopt;
     }
-    const auto saved = conversation_.save(path);
+    const char* home = path.starts_with("~/") ? std::getenv("HOME") : nullptr;
+    const auto saved = conversation_.save(home == nullptr ? path : home + path.substr(1));
     if (!saved.has_error()) {
         note("Saved.\n");
         return std::nullopt;

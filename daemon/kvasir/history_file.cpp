@@ -120,7 +120,8 @@ std::string HistoryFile::default_path() {
     const char* state = std::getenv("XDG_STATE_HOME");
     if (state != nullptr && *state == '/') return std::string(state) + "/kvasir/history";
     const char* home = std::getenv("HOME");
-    if (home == nullptr || *home != '/') return {};
+    // Accounts of services name homes that nobody has made, and neither do we.
+    if (home == nullptr || *home != '/' || ::access(home, W_OK) != 0) return {};
     return std::string(home) + "/.local/state/kvasir/history";
 }
 

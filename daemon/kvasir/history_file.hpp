@@ -17,7 +17,8 @@ public:
     static constexpr std::size_t kMostEntryBytes = std::size_t{64} << 10;
     static constexpr std::size_t kMostFileBytes = std::size_t{8} << 20;
 
-    /// KVASIR_HISTORY, else kvasir/history in XDG_STATE_HOME, else in ~/.local/state. Empty: none.
+    /// KVASIR_HISTORY, else kvasir/history in XDG_STATE_HOME, else in ~/.local/state.
+    /// Empty: none.
     static std::string default_path();
 
     /// path empty: keeps nothing.

@@ -388,6 +388,16 @@ BOOST_AUTO_TEST_CASE(a_chat_says_what_the_server_keeps) {
     BOOST_TEST(std::ranges::any_of(server.requests(), is_encoded));
 }
 
+BOOST_AUTO_TEST_CASE(a_tilde_in_save_is_home) {
+    FakeServer server(reply_to_chat);
+    Child child(kProgram, with_socket(server, {"chat"}));
+    child.write("/save ~/talk.json\n");
+    child.close_input();
+    BOOST_TEST(child.wait() == 1);
+    BOOST_TEST(child.errors.find("/nonexistent/talk.json: No such file") != std::string::npos,
+               child.errors);
+}
+
 BOOST_AUTO_TEST_CASE(lists_can_be_names_alone) {
     FakeServer server([](const Request&, Peer& peer) {
         peer.send_json(200, R"({"data":[{"id":"a b"},{"id":"c\nd"},{"no":1},7]})");
