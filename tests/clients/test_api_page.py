@@ -81,8 +81,8 @@ def routes_of_the_source():
     return {"%s %s" % pair for pair in re.findall(r'Route\{"([A-Z]+)", "([^"]+)"', source("routes.cpp"))}
 
 
-# Objects that are read, and are no request's: headers.
-NO_REQUESTS = {"X-Session-Id"}
+# No fields of a request: a header, a word of /api/show.
+NO_REQUESTS = {"X-Session-Id", "embedding"}
 
 
 def fields_of_the_source():
@@ -92,7 +92,7 @@ def fields_of_the_source():
         text = source(os.path.basename(path))
         if "JsonFields" not in text and "Field{" not in text:
             continue
-        names.update(re.findall(r'(?<=[\w)])(?<!begin_array\(\))\.(?:string|boolean|integer|number|find)\(\s*"([^"]+)"', text))
+        names.update(re.findall(r'(?<=[\w)])(?<!begin_array\(\))(?:\.|->)(?:string|boolean|integer|number|find)\(\s*"([^"]+)"', text))
         names.update(re.findall(r'\b(?:read_name|read_object|check_word)\(\w+, "([^"]+)"', text))
         names.update(re.findall(r'Field\{"([^"]+)", Harmless', text))
         for block in re.findall(r"for \(const char\* (?:name|taken) :\s*\{(.*?)\}\)", text, re.S):
@@ -112,6 +112,9 @@ BASES = {
     "/v1/responses": {"input": "Hi", "max_output_tokens": 1},
     "/api/chat": {"messages": MESSAGES, "stream": False, "options": {"num_predict": 1}},
     "/api/generate": {"prompt": "Once", "stream": False, "options": {"num_predict": 1}},
+    "/v1/embeddings": {"input": "Hi"},
+    "/api/embed": {"input": "Hi"},
+    "/api/embeddings": {"prompt": "Hi"},
     "/tokenize": {"content": "Once"},
     "/detokenize": {"tokens": [5]},
     "/apply-template": {"messages": MESSAGES},
@@ -122,6 +125,7 @@ BESIDE = {
     "stream_options": {"stream": True},
     "tool_choice": {"tools": TOOLS},
     "tool_choice.function": {"tools": TOOLS, "tool_choice": {"type": "function"}},
+    "tool_choice.allowed_tools": {"tools": TOOLS, "tool_choice": {"type": "allowed_tools"}},
     "tools": {"tools": TOOLS},
     "top_logprobs": {"logprobs": True},
     "response_format": {"response_format": {"type": "json_object"}},
@@ -129,6 +133,29 @@ BESIDE = {
     "text.format": {"text": {"format": {"type": "json_schema", "schema": {"type": "null"}}}},
     "input[]": {"input": [{"role": "user", "content": "Hi"}]},
     "input[].content[]": {"input": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]},
+}
+FLAT_TOOLS = [dict(TOOLS[0]["function"], type="function")]
+# And where that differs: Responses has a tool's fields in the tool itself.
+BESIDE_OF = {
+    "POST /v1/responses": {
+        "tool_choice": {"tools": FLAT_TOOLS},
+        "tool_choice.name": {"tools": FLAT_TOOLS, "tool_choice": {"type": "function"}},
+        "tool_choice.mode": {"tools": FLAT_TOOLS, "tool_choice": {"type": "allowed_tools"}},
+        "tool_choice.tools": {"tools": FLAT_TOOLS, "tool_choice": {"type": "allowed_tools"}},
+        "tools": {"tools": FLAT_TOOLS},
+        "input[].id": {"input": [{"type": "item_reference"}]},
+        "input[].call_id": {"input": [{"type": "function_call"}]},
+        "input[].name": {"input": [{"type": "function_call", "call_id": "c"}]},
+        "input[].arguments": {"input": [{"type": "function_call", "call_id": "c", "name": "look"}]},
+    },
+    "POST /api/generate": {"tool_choice": {}},
+    "POST /api/chat": {
+        "messages[].tool_calls": {"messages": [{"role": "assistant", "content": ""}]},
+        "messages[].tool_calls[].function.arguments":
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "look"}}]}]},
+        "messages[].tool_name": {"messages": [{"role": "tool", "content": "x"}]},
+        "messages[].tool_call_id": {"messages": [{"role": "tool", "content": "x"}]},
+    },
 }
 OF_KIND = {"string": "x", "name": "x", "integer": 1, "number": 0.5, "boolean": True, "object": {}, "array": []}
 
@@ -212,15 +239,18 @@ class Page(daemon.DaemonCase):
     def bodies(self):
         return {route: section for route, section in ROUTES.items() if section.fields}
 
+    def body_with(self, route, field, value):
+        return with_field(field.path, value, self.base_for(route, field), dict(BESIDE, **BESIDE_OF.get(route, {})))
+
     def assert_refused(self, route, field, value):
-        status, param, message, _ = self.ask(route, with_field(field.path, value, self.base_for(route, field)))
+        status, param, message, _ = self.ask(route, self.body_with(route, field, value))
         text = "%s: %s = %s: %d %s" % (route, field.path, json.dumps(value), status, message)
         self.assertEqual(status, 400, text)
         plain = re.sub(r"\[\d+\]", "[]", param)
         self.assertTrue(plain.startswith(field.path) or message.startswith(field.path.split("[")[0]), text)
 
     def assert_taken(self, route, field, value):
-        body = with_field(field.path, value, self.base_for(route, field))
+        body = self.body_with(route, field, value)
         status, param, message, _ = self.ask(route, body)
         text = "%s: %s = %s: %d %s" % (route, field.path, json.dumps(value), status, message)
         self.assertFalse(status == 400 and re.sub(r"\[\d+\]", "[]", param) == field.path, text)

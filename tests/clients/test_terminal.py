@@ -137,7 +137,7 @@ class Chat(OnTerminal):
 
     def test_an_interrupt_stops_the_answer_and_keeps_the_conversation(self):
         with tempfile.TemporaryDirectory() as directory:
-            chat = self.open("chat", "-n", "400", "--temperature", "0")
+            chat = self.open("chat", "-n", "450", "--temperature", "2", "--seed", "1")  # long enough to be stopped
             chat.expect("/help", "> ")
             chat.settle()
             chat.send("Tell me a long tale\n")
