@@ -54,11 +54,13 @@ public:
         ::el_set(editor_, EL_PROMPT_ESC, &EditedLines::show_prompt, '\1');
         ::el_set(editor_, EL_GETCFN, &EditedLines::read_character);
         ::el_set(editor_, EL_SIGNAL, 1);  // restores the terminal around Ctrl-Z
-        ::el_set(editor_, EL_ADDFN, "kvasir-paste", "take a bracketed paste", &EditedLines::paste);
-        ::el_set(editor_, EL_ADDFN, "kvasir-newline", "go on in a new line",
-                 &EditedLines::insert_newline);
-        ::el_set(editor_, EL_ADDFN, "kvasir-complete", "complete a command",
-                 &EditedLines::complete);
+        // Wide: of narrow names libedit keeps copies that it never frees.
+        ::el_wset(editor_, EL_ADDFN, L"kvasir-paste", L"take a bracketed paste",
+                  &EditedLines::paste);
+        ::el_wset(editor_, EL_ADDFN, L"kvasir-newline", L"go on in a new line",
+                  &EditedLines::insert_newline);
+        ::el_wset(editor_, EL_ADDFN, L"kvasir-complete", L"complete a command",
+                  &EditedLines::complete);
         ::el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
         ::el_set(editor_, EL_BIND, "\\e[200~", "kvasir-paste", nullptr);
         ::el_set(editor_, EL_BIND, "\\e\\r", "kvasir-newline", nullptr);

@@ -42,6 +42,8 @@ class Chat(OnTerminal):
         """Until the last line is a prompt for more."""
         self.assertTrue(chat.wait_until(lambda text: [line for line in text.split("\n") if line][-1] in (">", "> ")),
                         chat.text())
+        # libedit shows the prompt a moment before it takes keys; a Ctrl-D before that is lost.
+        self.assertTrue(chat.wait_until(lambda text: not chat.settings()[3] & termios.ICANON))
         chat.settle(0.1)
 
     def say(self, chat, text):
