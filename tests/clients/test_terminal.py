@@ -262,7 +262,7 @@ class Top(OnTerminal):
         top.expect("q leaves")
         top.kill(signal.SIGTSTP)
         self.assertTrue(top.wait_until(lambda text: LEAVE_SCREEN in top.raw))
-        self.assertTrue(top.settings()[3] & termios.ECHO)
+        self.assertTrue(self.daemon.eventually(lambda: top.settings()[3] & termios.ECHO))
         top.kill(signal.SIGCONT)
         self.assertTrue(top.wait_until(lambda text: top.raw.count(ENTER_SCREEN) == 2))
         top.send("q")

@@ -449,7 +449,8 @@ BOOST_AUTO_TEST_CASE(wrong_tools_and_calls_are_named_as_sent) {
 
 BOOST_AUTO_TEST_CASE(what_the_template_can_is_shown) {
     const json::value show = post("/api/show", {{"model", "any"}});
-    BOOST_TEST(json::serialize(show.at("capabilities")) == R"(["completion","embedding","tools","thinking"])");
+    BOOST_TEST(json::serialize(show.at("capabilities")) ==
+               R"(["completion","embedding","tools","thinking"])");
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_in_mid_call_leaves_what_came) {
