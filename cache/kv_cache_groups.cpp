@@ -45,12 +45,6 @@ std::uint32_t KvCache::max_pages(DomainId domain, DomainId owner,
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(n_most, cap + n_common));
 }
 
-/// The longest sequence of one that may hold so many pages.
-std::uint32_t KvCache::tokens_in(std::uint32_t n_pages) const {
-    if (n_pages >= max_held_) return 0xffffffffU;
-    return n_pages * kTokensPerPage + kTokensPerPage - 1;
-}
-
 /// With n_more pages leased or reserved. REQUIRES: no fewer than none.
 std::uint64_t KvCache::demand(GroupId group, std::int64_t n_more) const {
     const Group& one = groups_[to_index(group)];
