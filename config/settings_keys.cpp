@@ -70,7 +70,8 @@ std::vector<SettingKey> setting_keys(Settings& s) {
          "tokens "
          "and the last ones; 0: refused."},
         {"engine.window_tokens", Count{&s.engine.window_tokens, 0, 1U << 26},
-         "The longest such sequence in tokens; its pages are those of what it still sees; 0: four contexts."},
+         "The longest such sequence in tokens; its pages are those of what it still sees; 0: four "
+         "contexts."},
 
         {"cache.budget_bytes", Size{&s.cache.budget_bytes, 0, 1ULL << 44},
          "Device memory for the KV cache, e.g. \"256MiB\"; 0: chosen from the device."},
