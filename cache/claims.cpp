@@ -64,13 +64,11 @@ void Claims::move(BranchId branch, NodeId tip) {
         const bool from_is_deeper =
             to == kNoNode || (from != kNoNode && tree_.depth(from) >= tree_.depth(to));
         if (from_is_deeper) {
-            Node& node = nodes_[to_index(from)];
-            if (--node.n_branches == 0 && node.has_page) --n_held_;
+            if (--nodes_[to_index(from)].n_branches == 0 && !tree_.is_hollow(from)) --n_held_;
             left_.push_back(from);
             from = tree_.parent(from);
         } else {
-            Node& node = nodes_[to_index(to)];
-            if (node.n_branches++ == 0 && node.has_page) ++n_held_;
+            if (nodes_[to_index(to)].n_branches++ == 0 && !tree_.is_hollow(to)) ++n_held_;
             to = tree_.parent(to);
         }
     }
@@ -85,11 +83,9 @@ void Claims::drop_anonymous(NodeId node) {
     nodes_[to_index(node)].anonymous = false;
 }
 
-void Claims::set_page(NodeId node, bool has_page) {
-    Node& entry = nodes_[to_index(node)];
-    n_held_ -= entry.is_held() ? 1 : 0;
-    entry.has_page = has_page;
-    n_held_ += entry.is_held() ? 1 : 0;
+void Claims::page_changed(NodeId node) {
+    if (n_branches(node) == 0) return;
+    is_held(node) ? ++n_held_ : --n_held_;
 }
 
 void Claims::forget(NodeId node) {
@@ -101,7 +97,7 @@ void Claims::forget(NodeId node) {
         unlink(branch);
         link(branch, parent);
     }
-    if (entry.is_held()) --n_held_;
+    if (is_held(node)) --n_held_;
     entry = {};
 }
 
@@ -119,7 +115,7 @@ void Claims::check_invariants() const {
     for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
         const NodeId node{i};
         KVASIR_CHECK(nodes_[i].n_branches == n_branches[i], "a node's branches are counted");
-        n_held += nodes_[i].is_held() ? 1 : 0;
+        n_held += is_held(node) ? 1 : 0;
         for (BranchId b = nodes_[i].first_tip; b != kNoBranch; b = branches_[to_index(b)].next)
             KVASIR_CHECK(branches_[to_index(b)].tip == node, "a tip lists its branches");
         if (!tree_.contains(node)) {

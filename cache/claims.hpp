@@ -47,8 +47,8 @@ public:
     std::uint32_t n_branches() const { return n_open_; }
     /// Nodes with a page that a branch covers.
     std::uint32_t n_held() const { return n_held_; }
-    /// The node has lost its page, or has one again. A new one has.
-    void set_page(NodeId node, bool has_page);
+    /// The node has just become hollow, or has a page again.
+    void page_changed(NodeId node);
 
     /// The node leaves the tree though it may be claimed: tips there go to its parent.
     /// REQUIRES: a leaf, still in the tree.
@@ -62,8 +62,6 @@ private:
         std::uint32_t n_branches = 0;
         BranchId first_tip = kNoBranch;  // list of the branches that end here
         bool anonymous = false;
-        bool has_page = true;
-        bool is_held() const { return n_branches > 0 && has_page; }
     };
     struct Branch {
         NodeId tip = kNoNode;
@@ -71,6 +69,7 @@ private:
         BranchId previous = kNoBranch;
         bool in_use = false;
     };
+    bool is_held(NodeId node) const { return n_branches(node) > 0 && !tree_.is_hollow(node); }
     void link(BranchId branch, NodeId tip);
     void unlink(BranchId branch);
 

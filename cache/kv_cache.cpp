@@ -12,9 +12,8 @@ KvCache::KvCache(const Options& options)
     : options_(options),
       max_held_(options.window ? max_held_pages(*options.window) : 0xffffffffU),
       pool_(options.n_pages, options.groups.size() + kFirstListedGroup),
-      tree_(options.n_pages + options.n_host_slots + options.n_hollow_nodes, options.hash_seed,
-            options.hash),
-      claims_(tree_, options.n_pages + options.n_host_slots + options.n_hollow_nodes),
+      tree_(options.n_nodes(), options.hash_seed, options.hash),
+      claims_(tree_, options.n_nodes()),
       retainer_(options.retention, options.n_pages + options.n_host_slots, options.n_hollow_nodes,
                 options.n_host_slots, options.hash_seed, options.groups.size() + kFirstListedGroup),
       dropped_(options.n_pages + options.n_host_slots) {
@@ -26,7 +25,7 @@ KvCache::KvCache(const Options& options)
         n_kept += limits.reserve;
     }
     KVASIR_CHECK(n_kept <= options.n_pages, "there are pages for all reserves");
-    node_groups_.resize(options.n_pages + options.n_host_slots + options.n_hollow_nodes);
+    node_groups_.resize(options.n_nodes());
     if (options.note_freed) pool_.note_freed();
     KVASIR_CHECK(options.n_host_slots == 0 || options.mover != nullptr, "a tier has a mover");
     free_slots_.reserve(options.n_host_slots);
@@ -203,8 +202,7 @@ void KvCache::evict(NodeId node, DropReason reason) {
         tree_.remove(node);
     } else {
         tree_.hollow_out(node);
-        claims_.set_page(node, false);
-        ++stats_.n_hollow;
+        claims_.page_changed(node);
     }
     switch (reason) {
         case DropReason::space: ++stats_.n_evicted_for_space; break;
@@ -216,9 +214,8 @@ void KvCache::evict(NodeId node, DropReason reason) {
         const NodeId hollow = std::exchange(parent, tree_.parent(parent));
         claims_.forget(hollow);
         tree_.remove(hollow);
-        --stats_.n_hollow;
     }
-    if (parent != kNoNode && !tree_.is_hollow(parent)) queue_parent(parent);
+    queue_parent(parent);
 }
 
 void KvCache::forget_unused(DomainId domain) noexcept {
@@ -272,6 +269,7 @@ KvCache::Stats KvCache::stats() const {
     stats.n_cached = pool_.n_cached();
     stats.n_leased = pool_.n_leased();
     stats.n_held = claims_.n_held();
+    stats.n_hollow = tree_.n_hollow();
     stats.n_host_slots = options_.n_host_slots;
     stats.n_on_host = options_.n_host_slots - static_cast<std::uint32_t>(free_slots_.size());
     return stats;

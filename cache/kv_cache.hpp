@@ -81,6 +81,7 @@ public:
         std::optional<AttentionWindow> window;  // none: some layer sees everything
         std::uint32_t n_hollow_nodes = 0;       // beside those with pages; what has no node is not
                                                 // found again
+        std::uint32_t n_nodes() const { return n_pages + n_host_slots + n_hollow_nodes; }
         std::uint64_t hash_seed = 0;  // random where callers are not trusted (see PrefixTree)
         NodeHash hash = xxh3_node_hash;
     };

@@ -82,15 +82,13 @@ void KvCache::lease_chain(Sequence& sequence, const std::vector<NodeId>& chain,
 /// The node does without its parent, which then may go.
 void KvCache::cut(NodeId node) {
     tree_.cut(node);
-    const NodeId parent = tree_.parent(node);
-    if (parent != kNoNode && !tree_.is_hollow(parent)) queue_parent(parent);
+    queue_parent(tree_.parent(node));
 }
 
 /// The hollow node's page has been computed anew.
 void KvCache::fill(NodeId node, PageId page, GroupId group) {
     tree_.fill(node, page);
-    claims_.set_page(node, true);
-    --stats_.n_hollow;
+    claims_.page_changed(node);
     node_groups_[to_index(node)] = group;
     pool_.keep(page);
 }
@@ -98,7 +96,7 @@ void KvCache::fill(NodeId node, PageId page, GroupId group) {
 /// The node's page is outside the window: only its place in the path counts.
 void KvCache::Sequence::pass_over(NodeId node) {
     leases_.emplace_back();
-    pages_.push_back(pages_.empty() ? PageId{} : pages_.back());
+    pages_.push_back(PageId{});
     nodes_.push_back(node);
     if (known_hits_.size() < nodes_.size()) known_hits_.push_back(0);
 }

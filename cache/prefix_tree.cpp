@@ -109,6 +109,7 @@ void PrefixTree::remove(NodeId node) {
     *link = entry.next;
     if (entry.key.parent != kNoNode) --nodes_[to_index(entry.key.parent)].n_children;
     if (!entry.is_cut) count_at_parent(entry, false);
+    n_hollow_ -= entry.is_hollow ? 1 : 0;
     entry = Node{.next = unused_};  // also forgets the tokens
     unused_ = node;
     --n_nodes_;
@@ -136,6 +137,7 @@ void PrefixTree::hollow_out(NodeId node) {
     cut(node);
     Node& entry = nodes_[to_index(node)];
     entry.is_hollow = true;
+    ++n_hollow_;
     entry.slot = kNoSlot;
     entry.page = PageId{};
 }
@@ -145,6 +147,7 @@ void PrefixTree::fill(NodeId node, PageId page) {
                  "a page is computed after the one before it");
     Node& entry = nodes_[to_index(node)];
     entry.is_hollow = false;
+    --n_hollow_;
     entry.is_cut = false;
     entry.page = page;
     count_at_parent(entry, true);
@@ -180,10 +183,12 @@ void PrefixTree::check_invariants() const {
     std::vector<std::uint32_t> n_kept(nodes_.size());
     std::vector<std::uint32_t> n_resident(nodes_.size());
     std::uint32_t n_in_use = 0;
+    std::uint32_t n_hollow = 0;
     for (std::uint32_t i = 0; i < id_limit(); ++i) {
         const Node& node = nodes_[i];
         if (!node.in_use) continue;
         ++n_in_use;
+        n_hollow += node.is_hollow ? 1 : 0;
         KVASIR_CHECK(find_in_bucket(bucket_of(node.key), node.key) == NodeId{i},
                      "a node is found by its key, and no other node has that key");
         KVASIR_CHECK(!node.is_hollow || (node.is_cut && node.slot == kNoSlot),
@@ -205,6 +210,7 @@ void PrefixTree::check_invariants() const {
         KVASIR_CHECK(parent.slot == kNoSlot, "of any path the beginning is resident");
         ++n_resident[to_index(node.key.parent)];
     }
+    KVASIR_CHECK(n_hollow == n_hollow_, "hollow nodes are counted");
     KVASIR_CHECK(n_in_use == n_nodes_, "the count of nodes is right");
     for (std::size_t i = 0; i < nodes_.size(); ++i)
         KVASIR_CHECK(nodes_[i].n_children == n_children[i] &&

@@ -88,6 +88,7 @@ public:
     /// REQUIRES: node is a leaf.
     void remove(NodeId node);
     bool is_full() const { return n_nodes_ == max_nodes_; }
+    std::uint32_t n_hollow() const { return n_hollow_; }
 
     /// From here on the node does without its parent.
     void cut(NodeId node);
@@ -154,6 +155,7 @@ private:
     std::vector<Node> nodes_;
     NodeId unused_ = kNoNode;
     std::uint32_t n_nodes_ = 0;
+    std::uint32_t n_hollow_ = 0;
 };
 
 }  // namespace kvasir

@@ -53,4 +53,11 @@ void check_refused(const ApiResult<Request>& parsed, const std::string& param) {
     BOOST_TEST(parsed.error().message.starts_with(param));
 }
 
+/// Of whatever was sent: understood, or the sender's fault by name.
+template <class Request>
+void check_taken_or_refused(const ApiResult<Request>& parsed, const std::string& fields) {
+    BOOST_TEST((parsed.has_value() || http_status(parsed.error().kind) == 400), fields);
+    if (parsed.has_error()) BOOST_TEST(!parsed.error().param.empty(), fields);
+}
+
 }  // namespace kvasir::testing
