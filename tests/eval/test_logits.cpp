@@ -1,5 +1,4 @@
 // kvasir-eval logits, generate and tokenize: what scripts outside the repository call.
-#include <boost/json/src.hpp>  // Boost.JSON itself, once in this program
 #include <boost/test/unit_test.hpp>
 
 #include "tests/eval/run_eval.hpp"
