@@ -411,6 +411,7 @@ std::uint64_t Device::local_memory_bytes() const {
 Device::~Device() {
     if (device_ != VK_NULL_HANDLE) {
         vkDeviceWaitIdle(device_);
+        pipelines_.clear();
         pipeline_cache_ = {};
         vkDestroyDevice(device_, nullptr);
     }

@@ -5,13 +5,16 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 #include <vulkan/vulkan_core.h>
 
 #include "config/base/error.hpp"
 #include "vk_kernels/handle.hpp"
+#include "vk_kernels/pipeline.hpp"
 
 namespace kvasir::gpu {
 
@@ -65,9 +68,18 @@ public:
     const std::string& name() const { return name_; }
     /// Name, driver and versions: part of the numerics fingerprint of a page.
     const std::string& fingerprint() const { return fingerprint_; }
-    /// Of all kernels compiled so far, their code and constants: another part. In no order.
+    /// Of all kernels created so far, their code and constants: another part. In no order.
     std::uint64_t kernels_fingerprint() const { return kernels_fingerprint_; }
     void note_kernel(std::uint64_t hash) { kernels_fingerprint_ += hash; }
+    /// By the hash of code and constants: drivers take up to half a second to make one, so each is
+    /// made once and kept as long as the device. nullptr: not made yet.
+    const Pipeline* find_pipeline(std::uint64_t hash) const {
+        const auto found = pipelines_.find(hash);
+        return found == pipelines_.end() ? nullptr : &found->second;
+    }
+    const Pipeline* keep_pipeline(std::uint64_t hash, Pipeline pipeline) {
+        return &pipelines_.emplace(hash, std::move(pipeline)).first->second;
+    }
 
     /// Index of a memory type with all of `wanted`, preferring those that also have `preferred`.
     /// Errors: unsupported.
@@ -112,6 +124,7 @@ private:
     std::string name_;
     std::string fingerprint_;
     std::uint64_t kernels_fingerprint_ = 0;
+    std::map<std::uint64_t, Pipeline> pipelines_;
     Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache_;
     std::filesystem::path pipeline_cache_file_;
     std::size_t pipeline_cache_bytes_on_disk_ = 0;

@@ -1,6 +1,8 @@
 #include "vk_kernels/kernel.hpp"
 
+#include <array>
 #include <fmt/format.h>
+#include <initializer_list>
 #include <vector>
 
 #include "vk_kernels/spirv_reflect.hpp"
@@ -27,9 +29,9 @@ Result<> compare_interface(std::string_view name, const SpirvInterface& found,
 }
 
 /// FNV-1a over words, its bits spread, so that sums of hashes differ.
-std::uint64_t hash_of(std::span<const std::uint32_t> spirv, std::span<const std::uint32_t> specs) {
+std::uint64_t hash_of(std::initializer_list<std::span<const std::uint32_t>> parts) {
     std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const std::span<const std::uint32_t> words : {spirv, specs})
+    for (const std::span<const std::uint32_t> words : parts)
         for (const std::uint32_t word : words) hash = (hash ^ word) * 0x100000001b3ULL;
     hash = (hash ^ (hash >> 32U)) * 0x9e3779b97f4a7c15ULL;
     return hash ^ (hash >> 29U);
@@ -41,11 +43,14 @@ Result<> KernelBase::create(Device& device, std::string_view name,
                             std::span<const std::uint32_t> spirv, std::uint32_t push_bytes,
                             std::uint32_t n_bindings, const TexelBindings& texels,
                             std::span<const std::uint32_t> specs) {
-    texels_ = texels;
-    device.note_kernel(hash_of(spirv, specs));
     KVASIR_TRY(const SpirvInterface found, reflect_spirv(spirv));
     KVASIR_TRY_VOID(compare_interface(name, found, push_bytes, n_bindings,
                                       static_cast<std::uint32_t>(specs.size())));
+    const std::array<std::uint32_t, 2> texel_words{texels.quads, texels.words};
+    const std::uint64_t hash = hash_of({spirv, specs, texel_words});
+    device.note_kernel(hash);
+    pipeline_ = device.find_pipeline(hash);
+    if (pipeline_ != nullptr) return {};
 
     std::vector<VkDescriptorSetLayoutBinding> bindings;
     for (std::uint32_t i = 0; i < n_bindings; ++i) {
@@ -63,7 +68,8 @@ Result<> KernelBase::create(Device& device, std::string_view name,
     KVASIR_TRY_VOID(
         check(vkCreateDescriptorSetLayout(device.handle(), &set_info, nullptr, &set_layout),
               "vkCreateDescriptorSetLayout"));
-    set_layout_ = {device.handle(), set_layout};
+    Pipeline made{.texels = texels};
+    made.set_layout = {device.handle(), set_layout};
 
     const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes};
     const VkPipelineLayoutCreateInfo layout_info{
@@ -75,7 +81,7 @@ Result<> KernelBase::create(Device& device, std::string_view name,
     VkPipelineLayout layout = VK_NULL_HANDLE;
     KVASIR_TRY_VOID(check(vkCreatePipelineLayout(device.handle(), &layout_info, nullptr, &layout),
                           "vkCreatePipelineLayout"));
-    layout_ = {device.handle(), layout};
+    made.layout = {device.handle(), layout};
 
     const VkShaderModuleCreateInfo module_info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                                .codeSize = spirv.size_bytes(),
@@ -101,7 +107,8 @@ Result<> KernelBase::create(Device& device, std::string_view name,
     KVASIR_TRY_VOID(check(vkCreateComputePipelines(device.handle(), device.pipeline_cache(), 1,
                                                    &info, nullptr, &pipeline),
                           "vkCreateComputePipelines"));
-    pipeline_ = {device.handle(), pipeline};
+    made.pipeline = {device.handle(), pipeline};
+    pipeline_ = device.keep_pipeline(hash, std::move(made));
     return {};
 }
 

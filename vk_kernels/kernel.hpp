@@ -28,11 +28,7 @@ protected:
                     std::uint32_t push_bytes, std::uint32_t n_bindings, const TexelBindings& texels,
                     std::span<const std::uint32_t> specs);
 
-    TexelBindings texels_;
-
-    Handle<VkDescriptorSetLayout, vkDestroyDescriptorSetLayout> set_layout_;
-    Handle<VkPipelineLayout, vkDestroyPipelineLayout> layout_;
-    Handle<VkPipeline, vkDestroyPipeline> pipeline_;
+    const Pipeline* pipeline_ = nullptr;  // the device's
 };
 
 /// Push: the shared header's struct; kBindings storage buffers 0 .. kBindings - 1; kSpecs 4-byte
@@ -54,9 +50,8 @@ public:
 
     void record(Recorder& recorder, const std::array<Slice, kBindings>& bindings, const Push& push,
                 GridSize grid) const {
-        recorder.dispatch(pipeline_.get(), layout_.get(), set_layout_.get(), bindings, texels_,
-                          std::as_bytes(std::span<const Push, 1>(&push, 1)), grid.x, grid.y,
-                          grid.z);
+        recorder.dispatch(*pipeline_, bindings, std::as_bytes(std::span<const Push, 1>(&push, 1)),
+                          grid.x, grid.y, grid.z);
     }
 };
 

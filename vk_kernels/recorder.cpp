@@ -91,14 +91,15 @@ VkDescriptorSet Recorder::allocate_set(VkDescriptorSetLayout layout) {
     }
 }
 
-void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout,
-                        VkDescriptorSetLayout set_layout, std::span<const Slice> bindings,
-                        const TexelBindings& texels, std::span<const std::byte> push,
-                        std::uint32_t groups_x, std::uint32_t groups_y, std::uint32_t groups_z) {
+void Recorder::dispatch(const Pipeline& pipeline, std::span<const Slice> bindings,
+                        std::span<const std::byte> push, std::uint32_t groups_x,
+                        std::uint32_t groups_y, std::uint32_t groups_z) {
     KVASIR_CHECK(bindings.size() <= kMaxBindings, "a kernel binds at most kMaxBindings buffers");
     if (failed_.has_error() || groups_x == 0 || groups_y == 0 || groups_z == 0) return;
-    const VkDescriptorSet set = allocate_set(set_layout);
+    const VkDescriptorSet set = allocate_set(pipeline.set_layout.get());
     if (set == VK_NULL_HANDLE) return;
+    const TexelBindings& texels = pipeline.texels;
+    const VkPipelineLayout layout = pipeline.layout.get();
     std::array<VkDescriptorBufferInfo, kMaxBindings> buffers;
     std::array<VkWriteDescriptorSet, kMaxBindings> writes;
     for (std::uint32_t i = 0; i < bindings.size(); ++i) {
@@ -118,7 +119,7 @@ void Recorder::dispatch(VkPipeline pipeline, VkPipelineLayout layout,
     }
     vkUpdateDescriptorSets(device_.handle(), static_cast<std::uint32_t>(bindings.size()),
                            writes.data(), 0, nullptr);
-    vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.pipeline.get());
     vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &set, 0,
                             nullptr);
     vkCmdPushConstants(commands_, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,

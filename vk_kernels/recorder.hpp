@@ -12,13 +12,6 @@
 
 namespace kvasir::gpu {
 
-/// Which bindings a shader declares as a usamplerBuffer instead of a storage buffer: bit b for
-/// binding b.
-struct TexelBindings {
-    std::uint32_t quads = 0;  // texels of four words
-    std::uint32_t words = 0;  // texels of one word
-};
-
 /// Records dispatches in order. Every dispatch and copy sees what those before it wrote (a full
 /// compute and transfer barrier follows each: ops of a decoder form a chain, there is little to
 /// overlap). Not thread-safe. Everything recorded must live until submit_and_wait returns.
@@ -34,8 +27,7 @@ public:
     /// device_lost, exhausted, io.
     Result<> submit_and_wait();
 
-    void dispatch(VkPipeline pipeline, VkPipelineLayout layout, VkDescriptorSetLayout set_layout,
-                  std::span<const Slice> bindings, const TexelBindings& texels,
+    void dispatch(const Pipeline& pipeline, std::span<const Slice> bindings,
                   std::span<const std::byte> push, std::uint32_t groups_x, std::uint32_t groups_y,
                   std::uint32_t groups_z);
     void copy(const Slice& from, const Slice& to);

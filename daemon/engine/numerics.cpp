@@ -60,7 +60,7 @@ Result<Fingerprint> numerics_fingerprint(const Model& model, const std::filesyst
     mix(state, model.shape().sink_span);
     mix(state, model.context_length());
     mix(state, model.device().fingerprint());
-    mix(state, model.device().kernels_fingerprint());
+    mix(state, model.kernels_fingerprint());
     mix(state, processor_features());
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state.get()));

@@ -325,7 +325,11 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
         }
         KVASIR_TRY_VOID(model->read_chat(source));
     }
-    KVASIR_TRY(model->device_, gpu::Device::create(options.device));
+    model->device_ = options.shared_device;
+    if (!model->device_) {
+        KVASIR_TRY(model->device_, gpu::Device::create(options.device));
+    }
+    const std::uint64_t other_kernels = model->device_->kernels_fingerprint();
     KVASIR_TRY(model->recorder_, gpu::Recorder::create(*model->device_));
     KVASIR_TRY(const BatchLimits limits,
                choose_limits(options, model->shape_, model->context_length_,
@@ -342,6 +346,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
                Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
     KVASIR_TRY_VOID(model->load_weights(source, *architecture, progress));
     KVASIR_TRY_VOID(model->warm_up(progress));
+    model->kernels_fingerprint_ = model->device_->kernels_fingerprint() - other_kernels;
     if (progress) progress(1.0, "ready");
     return model;
 }

@@ -32,6 +32,7 @@ Result<std::vector<KvOverride>> parse_kv_overrides(std::string_view text);
 struct ModelOptions {
     std::filesystem::path path;
     gpu::DeviceOptions device;
+    std::shared_ptr<gpu::Device> shared_device;  // for models of one thread; none: one of its own
     gpu::KvFormats kv;
     std::vector<KvOverride> kv_overrides;
     std::uint32_t context = 0;        // 0: the model's
@@ -71,6 +72,9 @@ public:
     std::uint64_t weight_bytes() const { return weight_bytes_; }
     const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
     const gpu::Device& device() const { return *device_; }
+    /// Of the kernels compiled at load, their code and constants: part of the numerics fingerprint
+    /// of a page. The same whatever other KV formats were tried since.
+    std::uint64_t kernels_fingerprint() const { return kernels_fingerprint_; }
     const gpu::KvStore& kv() const { return *kv_; }
     const BatchLimits& limits() const { return writer_->limits(); }
     std::uint32_t n_pages() const { return n_pages_; }
@@ -140,7 +144,8 @@ private:
     std::uint32_t n_pages_ = 0;
     std::uint32_t n_open_slots_ = 0;
     std::shared_ptr<const Tokenizer> tokenizer_;
-    std::unique_ptr<gpu::Device> device_;
+    std::uint64_t kernels_fingerprint_ = 0;
+    std::shared_ptr<gpu::Device> device_;
     std::unique_ptr<gpu::Recorder> recorder_;
     std::unique_ptr<Ops> ops_;
     std::unique_ptr<gpu::KvStore> kv_;

@@ -11,6 +11,7 @@
 #include "daemon/model/read_metadata.hpp"
 #include "quant/gguf.hpp"
 #include "tests/support/corrupt.hpp"
+#include "tests/support/gpu_fixture.hpp"
 #include "tests/support/model_run.hpp"
 #include "tests/support/tiny_model.hpp"
 #include "tests/support/vocabulary.hpp"
@@ -26,6 +27,7 @@ Result<std::unique_ptr<Model>> load(const std::filesystem::path& path) {
     options.path = path;
     options.max_sequences = 2;
     options.step_tokens = 64;
+    options.shared_device = gpu::Gpu::get().device;
     return Model::load(options, {});
 }
 
@@ -570,6 +572,7 @@ BOOST_AUTO_TEST_CASE(sinks_alone_take_the_rest_of_the_context_where_the_model_al
         options.path = std::string(KVASIR_TEST_DATA) + "/golden/arch/" + golden;
         options.context = context;
         options.sinks = 4;
+        options.shared_device = gpu::Gpu::get().device;
         return Model::load(options, {}).value()->window_length();
     };
     BOOST_TEST(window_length("llama.gguf", 64) == 4 * 64);

@@ -7,6 +7,7 @@
 
 #include "tests/support/corrupt.hpp"
 #include "tests/support/golden.hpp"
+#include "tests/support/gpu_fixture.hpp"
 #include "tests/support/model_run.hpp"
 #include "tests/support/tiny_model.hpp"
 
@@ -14,7 +15,10 @@ namespace kvasir {
 namespace {
 
 using namespace kvasir::test;
+using gpu::GpuRun;
 namespace data = boost::unit_test::data;
+
+BOOST_TEST_GLOBAL_FIXTURE(GpuRun);
 
 const std::array<std::string, 5> kKvFormats = {"f32", "f16", "int8", "int4", "int8:int4"};
 constexpr std::array kPlans = {Plan{.chunk = 1},

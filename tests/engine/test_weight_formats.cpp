@@ -123,6 +123,7 @@ BOOST_DATA_TEST_CASE(a_file_cut_within_its_data_is_refused,
         const ScratchFile file(std::span<const std::byte>(bytes).first(bytes.size() - cut));
         ModelOptions options;
         options.path = file.path();
+        options.shared_device = gpu::Gpu::get().device;
         const auto model = Model::load(options, {});
         BOOST_TEST(model.has_error(), "cut by " << cut);
         if (model.has_error()) BOOST_TEST(!model.error().message.empty());

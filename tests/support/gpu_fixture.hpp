@@ -1,6 +1,7 @@
 // One device for all suites of a test program, with the validation layer and synchronization
 // validation on. A message of the layer fails the run: GpuRun is the program's global fixture,
-// registered once, in test_device.cpp.
+// registered once in each, in test_device.cpp and engine/test_bits.cpp. Models that share the
+// device share its pipelines, which take most of the time to load a small model.
 #pragma once
 
 #include <atomic>
@@ -55,7 +56,7 @@ public:
         recorder->submit_and_wait().value();
     }
 
-    std::unique_ptr<Device> device;
+    std::shared_ptr<Device> device;
     std::unique_ptr<Recorder> recorder;
 
 private:

@@ -18,6 +18,7 @@
 #include "config/base/check.hpp"
 #include "daemon/engine/sequence_state.hpp"
 #include "daemon/model/model.hpp"
+#include "tests/support/gpu_fixture.hpp"
 
 namespace kvasir::test {
 
@@ -98,7 +99,7 @@ public:
              const RunNeeds& needs = RunNeeds{}) {
         ModelOptions options;
         options.path = path;
-        options.device.validation = needs.validation;
+        if (needs.validation) options.shared_device = gpu::Gpu::get().device;
         options.kv = parse_kv_formats(kv).value();
         options.kv_overrides = parse_kv_overrides(needs.kv_overrides).value();
         options.context = needs.context;

@@ -6,6 +6,7 @@
 
 #include "daemon/model/model.hpp"
 #include "tests/support/corrupt.hpp"
+#include "tests/support/gpu_fixture.hpp"
 #include "tests/support/hf_names.hpp"
 #include "tests/support/tiny_model.hpp"
 #include "tests/support/vocabulary.hpp"
@@ -41,6 +42,7 @@ inline Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& pa
     options.path = path;
     options.max_sequences = 2;
     options.step_tokens = 64;
+    options.shared_device = gpu::Gpu::get().device;
     return Model::load(options, {});
 }
 
