@@ -229,7 +229,13 @@ int run(const Settings& settings) {
     if (http_opts.has_error()) return complain(exit_usage, http_opts.error());
 
     const auto engine = std::make_shared<LoadingEngine>();
-    Result<std::unique_ptr<HttpServer>> server = HttpServer::start(*http_opts, engine);
+    const auto items = std::make_shared<ItemMemory>();
+    engine_opts->on_forget = [items](HolderKind kind, DomainId domain, const std::string& name) {
+        const auto number = static_cast<std::uint32_t>(domain);
+        if (kind == HolderKind::session) items->forget_session(number, name);
+        if (kind == HolderKind::context) items->forget_context(number, name);
+    };
+    Result<std::unique_ptr<HttpServer>> server = HttpServer::start(*http_opts, engine, items);
     if (server.has_error()) {
         return complain(
             server.error().code == ErrorCode::invalid_argument ? exit_usage : exit_failure,

@@ -84,6 +84,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
     engine->name_groups();
     engine->holders_ = std::make_unique<Holders>(*engine->cache_, options.holders);
     KVASIR_TRY_VOID(engine->open_disk(progress));
+    engine->holders_->on_forget([raw = engine.get()](const Holder& holder, DropReason reason) {
+        raw->forget(holder, reason);
+    });
     engine->controller_ = std::make_unique<CacheController>(CacheController::Parts{
         .cache = *engine->cache_,
         .holders = *engine->holders_,

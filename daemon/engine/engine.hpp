@@ -45,6 +45,9 @@ struct EngineOptions {
     };
     std::vector<Domain> domains;  // those that others do not share a budget with
     bool scrub = false;           // what is freed is zeroed
+    /// A session, prefix or context has ended, or tokens of it are dropped: what else is kept of it
+    /// is to go. Engine's thread, or the loading one; must not throw.
+    std::function<void(HolderKind kind, DomainId domain, const std::string& name)> on_forget;
 };
 
 struct RunningRequest;
@@ -88,6 +91,7 @@ private:
     bool take_orders();
     void name_groups();
     Result<> open_disk(const Model::Progress& progress);
+    void forget(const Holder& holder, DropReason reason);
     bool waits_for_disk(Submitted& order);
     void pump_disk();
     void admit();

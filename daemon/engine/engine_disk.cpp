@@ -43,11 +43,14 @@ Result<> Engine::open_disk(const Model::Progress& progress) {
         if (progress && i % 512 == 511) progress(1, "restoring prefixes");
         if (!disk_->pump()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    holders_->on_forget([this](const Holder& holder, DropReason reason) {
-        if (reason == DropReason::ended || reason == DropReason::expired)
-            disk_->remove(holder.kind, holder.domain, holder.name);
-    });
     return {};
+}
+
+void Engine::forget(const Holder& holder, DropReason reason) {
+    // What only had to make room may come back from disk.
+    if (disk_ && (reason == DropReason::ended || reason == DropReason::expired))
+        disk_->remove(holder.kind, holder.domain, holder.name);
+    if (options_.on_forget) options_.on_forget(holder.kind, holder.domain, holder.name);
 }
 
 /// Its session lies on disk, and is on its way back.

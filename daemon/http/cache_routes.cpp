@@ -151,8 +151,6 @@ void patch_session(ServerContext& context, const ExchangePtr& exchange) {
 }
 
 void delete_session(ServerContext& context, const ExchangePtr& exchange) {
-    const HttpRequest& http = exchange->request();
-    context.items->forget_session(caller_of(context.options, http).domain, http.path_id);
     ask_cache(context, exchange,
               [id = exchange->request().path_id](CacheControl& cache,
                                                  const Caller& caller) -> Result<std::string> {
@@ -171,6 +169,7 @@ void post_session_restore(ServerContext& context, const ExchangePtr& exchange) {
 
 void post_context_end(ServerContext& context, const ExchangePtr& exchange) {
     const HttpRequest& http = exchange->request();
+    // Also where no session or nameless request is in it any longer.
     context.items->forget_context(caller_of(context.options, http).domain, http.path_id);
     ask_cache(context, exchange,
               [id = exchange->request().path_id](CacheControl& cache,

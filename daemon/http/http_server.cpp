@@ -47,7 +47,8 @@ void turn_away(ServerContext& context, int fd) {
 }  // namespace
 
 struct HttpServer::Impl {
-    explicit Impl(HttpOptions options, std::shared_ptr<GenerationEngine> engine)
+    Impl(HttpOptions options, std::shared_ptr<GenerationEngine> engine,
+         std::shared_ptr<ItemMemory> items)
         : io(static_cast<int>(options.n_io_threads)),
           workers(options.n_workers),
           context(std::make_shared<ServerContext>()),
@@ -55,6 +56,7 @@ struct HttpServer::Impl {
           drain_timer(io) {
         context->options = std::move(options);
         context->engine = std::move(engine);
+        context->items = std::move(items);
         context->run_on_worker = [this](std::function<void()> work) {
             asio::post(workers, [work = std::move(work)] {
                 try {
@@ -175,9 +177,10 @@ void HttpServer::Impl::force_stop() {
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options,
-                                                      std::shared_ptr<GenerationEngine> engine) {
+                                                      std::shared_ptr<GenerationEngine> engine,
+                                                      std::shared_ptr<ItemMemory> items) {
     process_start_seconds();
-    auto impl = std::make_unique<Impl>(std::move(options), std::move(engine));
+    auto impl = std::make_unique<Impl>(std::move(options), std::move(engine), std::move(items));
     KVASIR_TRY_VOID(impl->open_sockets());
     impl->run_threads();
     return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

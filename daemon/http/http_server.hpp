@@ -8,16 +8,19 @@
 #include "config/base/error.hpp"
 #include "daemon/engine/generation.hpp"
 #include "daemon/http/http_options.hpp"
+#include "daemon/http/item_memory.hpp"
 
 namespace kvasir {
 
 class HttpServer {
 public:
     /// Listens at once, whatever state the engine is in: until it is ready, requests get 503 with
-    /// its progress. Errors: conflict (a daemon answers on the socket; the port is taken),
-    /// invalid_argument (path too long, address not loopback, TCP without a key), io.
-    static Result<std::unique_ptr<HttpServer>> start(HttpOptions options,
-                                                     std::shared_ptr<GenerationEngine> engine);
+    /// its progress. items: told by whoever ends sessions and contexts. Errors: conflict (a daemon
+    /// answers on the socket; the port is taken), invalid_argument (path too long, address not
+    /// loopback, TCP without a key), io.
+    static Result<std::unique_ptr<HttpServer>> start(
+        HttpOptions options, std::shared_ptr<GenerationEngine> engine,
+        std::shared_ptr<ItemMemory> items = std::make_shared<ItemMemory>());
     /// Closes everything at once and cancels what runs.
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string.h>
 #include <utility>
 
 namespace kvasir {
@@ -19,6 +20,7 @@ ItemMemory::Entries::iterator ItemMemory::drop(Entries::iterator entry) {
     domain->second -= size;
     if (domain->second == 0) domain_bytes_.erase(domain);
     by_id_.erase(entry->id);
+    ::explicit_bzero(entry->item.data(), entry->item.size());
     return entries_.erase(entry);
 }
 

@@ -15,7 +15,8 @@
 namespace kvasir {
 
 /// In memory alone and bounded: the domain that holds most loses its oldest item first. What a
-/// session or context said goes when that ends, all after a time to live. Any thread.
+/// session or context said goes when that ends, however it does (whoever ends it calls forget_*),
+/// all after a time to live; its bytes are zeroed. Any thread.
 class ItemMemory {
 public:
     using Clock = std::chrono::steady_clock;

@@ -41,7 +41,7 @@ struct ServerContext {
     HttpOptions options;
     std::shared_ptr<GenerationEngine> engine;
     HttpCounters counters;
-    std::shared_ptr<ItemMemory> items = std::make_shared<ItemMemory>();
+    std::shared_ptr<ItemMemory> items;
     std::atomic<bool> stopping{false};
     /// Runs work on a worker thread, in order of arrival. May throw std::bad_alloc.
     std::function<void(std::function<void()>)> run_on_worker;

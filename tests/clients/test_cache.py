@@ -146,6 +146,37 @@ class Sessions(CacheTest):
         self.assertTrue(self.daemon.eventually(lambda: self.ok("GET", "/v1/sessions")["data"] == [], 5))
         self.assertEqual(self.report()["free_pages"], self.report()["pages"])
 
+    def test_what_a_session_said_is_forgotten_however_it_ends(self):
+        def said(**fields):
+            return self.ok("POST", "/v1/responses", dict({"input": OPENING, "max_output_tokens": 4}, **fields))["output"][0]["id"]
+
+        def is_known(item):
+            status, _, answer = self.daemon.post("/v1/responses", {
+                "input": [{"role": "user", "content": "Go on."}, {"type": "item_reference", "id": item}], "max_output_tokens": 1})
+            self.assertIn(status, (200, 404), answer)
+            return status == 200
+
+        free = said()
+        self.ok("POST", "/v1/sessions", {"id": "short", "ttl": {"idle_seconds": 1}})
+        short = said(session_id="short")
+        self.assertTrue(self.daemon.eventually(lambda: not is_known(short), 10))
+        connection = self.daemon.connection()
+        connection.request("POST", "/v1/sessions", json.dumps({"id": "bound", "bind": "connection"}))
+        connection.getresponse().read()
+        bound, other = said(session_id="bound"), said(session_id="other")
+        self.assertTrue(is_known(bound))
+        connection.close()
+        self.assertTrue(self.daemon.eventually(lambda: not is_known(bound), 10))
+        self.assertTrue(is_known(other))
+        for body in ({"truncate_to": 0}, None):
+            item = said(session_id="other")
+            self.ok("PATCH" if body else "DELETE", "/v1/sessions/other", body)
+            self.assertFalse(is_known(item), body)
+        nameless = said(context="garden")
+        self.ok("POST", "/v1/contexts/garden/end")
+        self.assertFalse(is_known(nameless))
+        self.assertTrue(is_known(free))
+
     def test_ending_a_session_cancels_what_runs_in_it(self):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             running = pool.submit(self.daemon.post, "/v1/completions",

@@ -58,7 +58,7 @@ struct HttpFixture {
 
     /// Change options before the first use.
     HttpServer& server() {
-        if (!server_) server_ = HttpServer::start(options, engine).value();
+        if (!server_) server_ = HttpServer::start(options, engine, item_memory).value();
         return *server_;
     }
     void destroy_server() { server_.reset(); }
@@ -76,6 +76,7 @@ struct HttpFixture {
 
     TempDir dir;
     HttpOptions options;
+    std::shared_ptr<ItemMemory> item_memory = std::make_shared<ItemMemory>();
     std::shared_ptr<FakeEngine> engine = std::make_shared<FakeEngine>(tales_model());
 
 private:
