@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "daemon/kvasir/answer_fields.hpp"
 #include "daemon/kvasir/commands.hpp"
 
 namespace kvasir::client {
@@ -170,8 +171,7 @@ ExitCode greet(Context& context) {
     } else if (reply->status == 200) {
         boost::json::error_code ec;
         const auto body = boost::json::parse(reply->body, ec);
-        const auto* id = ec ? nullptr : body.find_pointer("/data/0/id", ec);
-        if (id != nullptr && id->is_string()) model = id->get_string();
+        if (!ec && body.is_object()) model = first_model(body.get_object());
     }
     if (!model.empty()) (void)context.err.write_styled("1", model + "\n");
     (void)context.err.write_styled("2",

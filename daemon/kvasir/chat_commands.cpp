@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "daemon/kvasir/answer_fields.hpp"
 #include "daemon/kvasir/chat.hpp"
 #include "daemon/kvasir/screen_text.hpp"
 
@@ -48,26 +49,20 @@ std::string new_session_name() {
     return fmt::format("chat-{:08x}{:08x}", random(), random());
 }
 
-double number(const json::object& object, const char* key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
 std::string plural(double n, const char* what) {
     return fmt::format("{:.0f} {}{}", n, what, n == 1 ? "" : "s");
 }
 
 std::string describe_session(const json::object& session) {
-    std::string text = plural(number(session, "tokens"), "token") + ", " +
-                       plural(number(session, "pages"), "page") + ", " +
-                       short_bytes(number(session, "bytes"));
-    const json::value* tier = session.if_contains("tier");
-    if (tier != nullptr && tier->is_string()) text += " on " + std::string(tier->get_string());
-    text += "; " + plural(number(session, "requests"), "request") + " found " +
-            plural(number(session, "cached_tokens"), "token") + " in the cache";
-    const json::value* expires = session.if_contains("expires_in_seconds");
-    if (expires != nullptr && expires->is_number())
-        text += "; kept " + short_duration(number(session, "expires_in_seconds")) + " more";
+    std::string text = plural(number_field(session, "tokens"), "token") + ", " +
+                       plural(number_field(session, "pages"), "page") + ", " +
+                       short_bytes(number_field(session, "bytes"));
+    const std::string tier = text_field(session, "tier");
+    if (!tier.empty()) text += " on " + tier;
+    text += "; " + plural(number_field(session, "requests"), "request") + " found " +
+            plural(number_field(session, "cached_tokens"), "token") + " in the cache";
+    if (find_field(session, "expires_in_seconds") != nullptr)
+        text += "; kept " + short_duration(number_field(session, "expires_in_seconds")) + " more";
     return text;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "daemon/kvasir/answer_fields.hpp"
 #include "daemon/kvasir/commands.hpp"
 #include "daemon/kvasir/top_report.hpp"
 
@@ -49,21 +50,21 @@ std::string describe_fields(const json::object& object) {
 }
 
 /// Whatever a name holds, a line stays a line.
-std::string printable(std::string text) {
+std::string one_line(std::string text) {
     for (char& c : text)
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
     return text;
 }
 
+std::string word(const json::object& object, const char* key) {
+    const json::value* value = find_field(object, key);
+    return value == nullptr ? std::string() : one_line(plain(*value));
+}
+
 /// A name a line.
 std::string describe_names(const json::object& object) {
     std::string text;
-    const json::value* data = object.if_contains("data");
-    if (data == nullptr || !data->is_array()) return text;
-    for (const json::value& one : data->get_array()) {
-        const json::value* id = one.is_object() ? one.get_object().if_contains("id") : nullptr;
-        if (id != nullptr) text += printable(plain(*id)) + "\n";
-    }
+    for (const json::object* one : listed(object)) text += word(*one, "id") + "\n";
     return text;
 }
 
@@ -78,11 +79,6 @@ std::string describe_tokens(const json::object& object) {
     return text;
 }
 
-double number(const json::object& object, const char* key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
 /// The text of the command line, or standard input. nullopt: there is none, and code says why.
 std::optional<std::string> text_or_input(Context& context, ExitCode& code) {
     if (context.options.text) return context.options.text;
@@ -95,42 +91,30 @@ std::optional<std::string> text_or_input(Context& context, ExitCode& code) {
 }
 
 std::string describe_prefixes(const json::object& object) {
-    const json::value* data = object.if_contains("data");
-    if (data == nullptr || !data->is_array()) return {};
     std::string text = fmt::format("{:<24} {:>8} {:>7} {:>9} {:>7}  {}\n", "PREFIX", "TOKENS",
                                    "PAGES", "KIB", "HITS", "WHOSE");
-    for (const json::value& one : data->get_array()) {
-        if (!one.is_object()) continue;
-        const json::object& prefix = one.get_object();
-        const json::value* id = prefix.if_contains("id");
-        const json::value* common = prefix.if_contains("common");
+    for (const json::object* prefix : listed(object)) {
+        const json::value* common = find_field(*prefix, "common");
         const bool is_common = common != nullptr && common->is_bool() && common->get_bool();
-        text += fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>7.0f}  {}\n",
-                            id == nullptr ? std::string() : printable(plain(*id)),
-                            number(prefix, "tokens"), number(prefix, "pages"),
-                            number(prefix, "bytes") / 1024, number(prefix, "hits"),
+        text += fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>7.0f}  {}\n", word(*prefix, "id"),
+                            number_field(*prefix, "tokens"), number_field(*prefix, "pages"),
+                            number_field(*prefix, "bytes") / 1024, number_field(*prefix, "hits"),
                             is_common ? "everybody's" : "yours");
     }
     return text;
 }
 
 std::string describe_sessions(const json::object& object) {
-    const json::value* data = object.if_contains("data");
-    if (data == nullptr || !data->is_array()) return {};
     std::string text =
         fmt::format("{:<24} {:>8} {:>7} {:>9} {:>9} {:>8} {:>9}  {}\n", "SESSION", "TOKENS",
                     "PAGES", "KIB", "REQUESTS", "IDLE S", "TIER", "CONTEXT");
-    for (const json::value& one : data->get_array()) {
-        if (!one.is_object()) continue;
-        const json::object& session = one.get_object();
-        const auto word = [&](const char* key) {
-            const json::value* value = session.if_contains(key);
-            return value == nullptr || value->is_null() ? std::string() : printable(plain(*value));
-        };
-        text += fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>9.0f} {:>8.0f} {:>9}  {}\n",
-                            word("id"), number(session, "tokens"), number(session, "pages"),
-                            number(session, "bytes") / 1024, number(session, "requests"),
-                            number(session, "idle_seconds"), word("tier"), word("context"));
+    for (const json::object* session : listed(object)) {
+        text +=
+            fmt::format("{:<24} {:>8.0f} {:>7.0f} {:>9.0f} {:>9.0f} {:>8.0f} {:>9}  {}\n",
+                        word(*session, "id"), number_field(*session, "tokens"),
+                        number_field(*session, "pages"), number_field(*session, "bytes") / 1024,
+                        number_field(*session, "requests"), number_field(*session, "idle_seconds"),
+                        word(*session, "tier"), word(*session, "context"));
     }
     return text;
 }

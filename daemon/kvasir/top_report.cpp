@@ -4,29 +4,15 @@
 #include <charconv>
 #include <cmath>
 
+#include "daemon/kvasir/answer_fields.hpp"
+
 namespace kvasir::client {
 namespace json = boost::json;
 namespace {
 
-const json::value* find(const json::object& object, const char* key) {
-    const json::value* value = object.if_contains(key);
-    return value == nullptr || value->is_null() ? nullptr : value;
-}
-
-double number(const json::object& object, const char* key) {
-    const json::value* value = find(object, key);
-    return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
 std::uint64_t count(const json::object& object, const char* key) {
-    const double value = number(object, key);
+    const double value = number_field(object, key);
     return value >= 0 && value < 1e18 ? static_cast<std::uint64_t>(value) : 0;
-}
-
-std::string text(const json::object& object, const char* key) {
-    const json::value* value = find(object, key);
-    return value != nullptr && value->is_string() ? std::string(value->get_string())
-                                                  : std::string();
 }
 
 /// Whatever came; an empty object where it was none.
@@ -39,7 +25,7 @@ json::object parse(const std::string& body) {
 
 TopPages read_pages(const json::object& cache) {
     TopPages pages;
-    pages.is_global = find(cache, "free_pages") != nullptr;
+    pages.is_global = find_field(cache, "free_pages") != nullptr;
     pages.page_bytes = count(cache, "page_bytes");
     pages.page_tokens = count(cache, "page_tokens");
     pages.n_pages = count(cache, "pages");
@@ -58,24 +44,24 @@ TopPages read_pages(const json::object& cache) {
 
 std::vector<TopSession> read_sessions(const json::object& body) {
     std::vector<TopSession> sessions;
-    const json::value* data = find(body, "data");
+    const json::value* data = find_field(body, "data");
     if (data == nullptr || !data->is_array()) return sessions;
     for (const json::value& one : data->get_array()) {
         if (!one.is_object()) continue;
         const json::object& object = one.get_object();
         TopSession& session = sessions.emplace_back();
-        session.id = text(object, "id");
-        session.context = text(object, "context");
-        session.tier = text(object, "tier");
+        session.id = text_field(object, "id");
+        session.context = text_field(object, "context");
+        session.tier = text_field(object, "tier");
         session.n_tokens = count(object, "tokens");
         session.n_pages = count(object, "pages");
         session.bytes = count(object, "bytes");
         session.n_requests = count(object, "requests");
-        session.age_seconds = number(object, "age_seconds");
-        session.idle_seconds = number(object, "idle_seconds");
-        if (find(object, "expires_in_seconds") != nullptr)
-            session.expires_in_seconds = number(object, "expires_in_seconds");
-        const json::value* running = find(object, "running");
+        session.age_seconds = number_field(object, "age_seconds");
+        session.idle_seconds = number_field(object, "idle_seconds");
+        if (find_field(object, "expires_in_seconds") != nullptr)
+            session.expires_in_seconds = number_field(object, "expires_in_seconds");
+        const json::value* running = find_field(object, "running");
         session.is_running = running != nullptr && running->is_bool() && running->get_bool();
     }
     return sessions;
@@ -103,13 +89,6 @@ TopCounters read_counters(const std::string& metrics) {
         if (it->second > 0) counters.misses.emplace_back(reason, it->second);
     }
     return counters;
-}
-
-std::string first_model(const json::object& body) {
-    const json::value* data = find(body, "data");
-    if (data == nullptr || !data->is_array() || data->get_array().empty()) return {};
-    const json::value& first = data->get_array().front();
-    return first.is_object() ? text(first.get_object(), "id") : std::string();
 }
 
 void remember(std::vector<double>& history, double value) {
@@ -142,7 +121,7 @@ std::map<std::string, double, std::less<>> parse_metrics(std::string_view text) 
 
 TopReport TopHistory::look(const TopAnswers& answers, double seconds) {
     TopReport report;
-    report.status = text(parse(answers.health), "status");
+    report.status = text_field(parse(answers.health), "status");
     report.model = first_model(parse(answers.models));
     report.pages = read_pages(parse(answers.cache));
     report.sessions = read_sessions(parse(answers.sessions));
