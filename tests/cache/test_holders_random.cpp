@@ -419,29 +419,31 @@ HoldersModel::Groups random_groups(std::uint64_t seed) {
 
 BOOST_AUTO_TEST_SUITE(holders_random)
 
-BOOST_DATA_TEST_CASE(every_operation_equals_the_model, boost::unit_test::data::xrange(5), seed) {
+BOOST_DATA_TEST_CASE(every_operation_equals_the_model, boost::unit_test::data::xrange(n_seeds(5)),
+                     seed) {
     Trial(static_cast<std::uint64_t>(seed),
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru, 0)
         .run(45000);
 }
 
-BOOST_DATA_TEST_CASE(with_a_host_tier_that_loses_pages_too, boost::unit_test::data::xrange(5),
-                     seed) {
+BOOST_DATA_TEST_CASE(with_a_host_tier_that_loses_pages_too,
+                     boost::unit_test::data::xrange(n_seeds(5)), seed) {
     Trial(static_cast<std::uint64_t>(seed) + 100,
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru,
           static_cast<std::uint32_t>(1 + 2 * seed))
         .run(35000);
 }
 
-BOOST_DATA_TEST_CASE(with_reserves_caps_and_common_pages, boost::unit_test::data::xrange(16),
-                     seed) {
+BOOST_DATA_TEST_CASE(with_reserves_caps_and_common_pages,
+                     boost::unit_test::data::xrange(n_seeds(16)), seed) {
     Trial(static_cast<std::uint64_t>(seed) + 200,
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru, 0,
           random_groups(static_cast<std::uint64_t>(seed)))
         .run(8000);
 }
 
-BOOST_DATA_TEST_CASE(with_reserves_caps_and_a_host_tier, boost::unit_test::data::xrange(16), seed) {
+BOOST_DATA_TEST_CASE(with_reserves_caps_and_a_host_tier,
+                     boost::unit_test::data::xrange(n_seeds(16)), seed) {
     Trial(static_cast<std::uint64_t>(seed) + 300,
           seed % 2 == 0 ? RetentionPolicy::kvasir : RetentionPolicy::lru,
           static_cast<std::uint32_t>(1 + seed),

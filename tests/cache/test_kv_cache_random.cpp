@@ -314,29 +314,29 @@ private:
 
 BOOST_AUTO_TEST_SUITE(kv_cache_random)
 
-BOOST_DATA_TEST_CASE(lru_equals_the_model, boost::unit_test::data::xrange(8), seed) {
+BOOST_DATA_TEST_CASE(lru_equals_the_model, boost::unit_test::data::xrange(n_seeds(8)), seed) {
     Trial(static_cast<std::uint64_t>(seed), RetentionPolicy::lru).run(100000);
 }
 
-BOOST_DATA_TEST_CASE(fifo_equals_the_model, boost::unit_test::data::xrange(3), seed) {
+BOOST_DATA_TEST_CASE(fifo_equals_the_model, boost::unit_test::data::xrange(n_seeds(3)), seed) {
     Trial(static_cast<std::uint64_t>(seed) + 100, RetentionPolicy::fifo).run(100000);
 }
 
-BOOST_DATA_TEST_CASE(the_learned_policy_keeps_every_promise_too, boost::unit_test::data::xrange(4),
-                     seed) {
+BOOST_DATA_TEST_CASE(the_learned_policy_keeps_every_promise_too,
+                     boost::unit_test::data::xrange(n_seeds(4)), seed) {
     Trial(static_cast<std::uint64_t>(seed) + 200, RetentionPolicy::kvasir).run(20000);
 }
 
 BOOST_DATA_TEST_CASE(lru_with_reserves_and_caps_equals_the_model,
-                     boost::unit_test::data::xrange(24), seed) {
+                     boost::unit_test::data::xrange(n_seeds(24)), seed) {
     Trial trial(static_cast<std::uint64_t>(seed) + 300, RetentionPolicy::lru,
                 random_groups(static_cast<std::uint64_t>(seed)));
     trial.run(20000);
     BOOST_TEST(trial.n_begun() > 500);
 }
 
-BOOST_DATA_TEST_CASE(the_learned_policy_keeps_reserves_and_caps, boost::unit_test::data::xrange(12),
-                     seed) {
+BOOST_DATA_TEST_CASE(the_learned_policy_keeps_reserves_and_caps,
+                     boost::unit_test::data::xrange(n_seeds(12)), seed) {
     Trial trial(static_cast<std::uint64_t>(seed) + 400, RetentionPolicy::kvasir,
                 random_groups(static_cast<std::uint64_t>(seed) + 50));
     trial.run(10000);

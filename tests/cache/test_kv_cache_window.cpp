@@ -396,7 +396,7 @@ private:
 
 }  // namespace
 
-BOOST_DATA_TEST_CASE(random_sequences_see_their_own_text, data::xrange(60), seed) {
+BOOST_DATA_TEST_CASE(random_sequences_see_their_own_text, data::xrange(n_seeds(60)), seed) {
     Trial trial(static_cast<std::uint64_t>(seed));
     trial.run(3000);
     BOOST_TEST(trial.n_reused() > 3000U);
