@@ -248,9 +248,9 @@ int run(const Settings& settings) {
     Loader loader(std::move(*engine_opts), settings.cache.prefixes_dir, engine);
     const int code = serve(signals, *engine, loader, watchdog);
     drain(**server, signals, *engine, watchdog);
-    server->reset();  // removes the socket's file, cancels what still runs
-    // What was cancelled may be the last to own the engine, on the engine's own thread.
+    // The engine's thread first: however late it lets go of a connection, the server is still there.
     if (loader.done()) engine->shut_down();
+    server->reset();
     log_info("stopped");
     // A load cannot be interrupted, and nothing of it needs an orderly end.
     if (!loader.done()) std::quick_exit(code);

@@ -64,7 +64,8 @@ std::string word(const json::object& object, const char* key) {
 /// A name a line.
 std::string describe_names(const json::object& object) {
     std::string text;
-    for (const json::object* one : listed(object)) text += word(*one, "id") + "\n";
+    for (const json::object* one : listed(object))
+        if (find_field(*one, "id") != nullptr) text += word(*one, "id") + "\n";
     return text;
 }
 
