@@ -248,7 +248,8 @@ int run(const Settings& settings) {
     Loader loader(std::move(*engine_opts), settings.cache.prefixes_dir, engine);
     const int code = serve(signals, *engine, loader, watchdog);
     drain(**server, signals, *engine, watchdog);
-    // The engine's thread first: however late it lets go of a connection, the server is still there.
+    // The engine's thread first: however late it lets go of a connection, the server is still
+    // there.
     if (loader.done()) engine->shut_down();
     server->reset();
     log_info("stopped");

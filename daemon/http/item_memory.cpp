@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
-#include <string.h>
+#include <span>
 #include <utility>
+
+#include "config/base/wipe.hpp"
 
 namespace kvasir {
 
@@ -20,7 +22,7 @@ ItemMemory::Entries::iterator ItemMemory::drop(Entries::iterator entry) {
     domain->second -= size;
     if (domain->second == 0) domain_bytes_.erase(domain);
     by_id_.erase(entry->id);
-    ::explicit_bzero(entry->item.data(), entry->item.size());
+    wipe(std::span<char>(entry->item));
     return entries_.erase(entry);
 }
 

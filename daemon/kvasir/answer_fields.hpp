@@ -28,12 +28,16 @@ inline std::string text_field(const boost::json::object& object, std::string_vie
                                                   : std::string();
 }
 
+inline bool is_listing(const boost::json::object& answer) {
+    const boost::json::value* data = find_field(answer, "data");
+    return data != nullptr && data->is_array();
+}
+
 /// The objects of a listing.
 inline std::vector<const boost::json::object*> listed(const boost::json::object& answer) {
     std::vector<const boost::json::object*> objects;
-    const boost::json::value* data = find_field(answer, "data");
-    if (data == nullptr || !data->is_array()) return objects;
-    for (const boost::json::value& one : data->get_array())
+    if (!is_listing(answer)) return objects;
+    for (const boost::json::value& one : answer.at("data").get_array())
         if (one.is_object()) objects.push_back(&one.get_object());
     return objects;
 }

@@ -61,7 +61,8 @@ std::string describe_session(const json::object& session) {
     if (!tier.empty()) text += " on " + tier;
     text += "; " + plural(number_field(session, "requests"), "request") + " found " +
             plural(number_field(session, "cached_tokens"), "token") + " in the cache";
-    if (find_field(session, "expires_in_seconds") != nullptr)
+    const json::value* expires = find_field(session, "expires_in_seconds");
+    if (expires != nullptr && expires->is_number())
         text += "; kept " + short_duration(number_field(session, "expires_in_seconds")) + " more";
     return text;
 }

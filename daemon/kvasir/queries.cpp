@@ -92,6 +92,7 @@ std::optional<std::string> text_or_input(Context& context, ExitCode& code) {
 }
 
 std::string describe_prefixes(const json::object& object) {
+    if (!is_listing(object)) return {};
     std::string text = fmt::format("{:<24} {:>8} {:>7} {:>9} {:>7}  {}\n", "PREFIX", "TOKENS",
                                    "PAGES", "KIB", "HITS", "WHOSE");
     for (const json::object* prefix : listed(object)) {
@@ -106,6 +107,7 @@ std::string describe_prefixes(const json::object& object) {
 }
 
 std::string describe_sessions(const json::object& object) {
+    if (!is_listing(object)) return {};
     std::string text =
         fmt::format("{:<24} {:>8} {:>7} {:>9} {:>9} {:>8} {:>9}  {}\n", "SESSION", "TOKENS",
                     "PAGES", "KIB", "REQUESTS", "IDLE S", "TIER", "CONTEXT");

@@ -44,11 +44,8 @@ TopPages read_pages(const json::object& cache) {
 
 std::vector<TopSession> read_sessions(const json::object& body) {
     std::vector<TopSession> sessions;
-    const json::value* data = find_field(body, "data");
-    if (data == nullptr || !data->is_array()) return sessions;
-    for (const json::value& one : data->get_array()) {
-        if (!one.is_object()) continue;
-        const json::object& object = one.get_object();
+    for (const json::object* one : listed(body)) {
+        const json::object& object = *one;
         TopSession& session = sessions.emplace_back();
         session.id = text_field(object, "id");
         session.context = text_field(object, "context");

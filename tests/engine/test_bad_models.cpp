@@ -22,15 +22,6 @@ namespace {
 using namespace kvasir::test;
 namespace data = boost::unit_test::data;
 
-Result<std::unique_ptr<Model>> load(const std::filesystem::path& path) {
-    ModelOptions options;
-    options.path = path;
-    options.max_sequences = 2;
-    options.step_tokens = 64;
-    options.shared_device = gpu::Gpu::get().device;
-    return Model::load(options, {});
-}
-
 struct Case {
     const char* name;
     void (*change)(TinyModel&);
@@ -46,7 +37,7 @@ void check_refused(const Case& c) {
     TinyModel tiny;
     c.change(tiny);
     const ScratchFile file(tiny.file());
-    const auto model = load(file.path());
+    const auto model = load_model(file.path());
     BOOST_TEST_REQUIRE(model.has_error(), c.name);
     const Error error = model.error();
     BOOST_TEST(static_cast<int>(error.code) == static_cast<int>(c.code), error.message);
@@ -410,7 +401,7 @@ BOOST_AUTO_TEST_SUITE(bad_models)
 
 BOOST_AUTO_TEST_CASE(the_tiny_model_loads_when_nothing_is_broken) {
     const ScratchFile file(TinyModel().file());
-    const auto model = load(file.path());
+    const auto model = load_model(file.path());
     BOOST_TEST_REQUIRE(model.has_value());
     BOOST_TEST((*model)->name() == "tiny");
 }
@@ -430,7 +421,7 @@ BOOST_AUTO_TEST_CASE(a_name_that_is_no_text_is_not_used) {
         TinyModel tiny;
         tiny.set("general.name", name);
         const ScratchFile file(tiny.file());
-        const auto model = load(file.path());
+        const auto model = load_model(file.path());
         BOOST_TEST_REQUIRE(model.has_value());
         BOOST_TEST((*model)->name() == file.path().stem().string());
     }
@@ -440,7 +431,7 @@ BOOST_AUTO_TEST_CASE(a_file_cut_anywhere_is_refused) {
     const auto bytes = TinyModel(kSmall).file();
     std::size_t n = 0;
     for_each_truncation(bytes, bytes.size(), 97, [&](const auto& path, std::size_t n_bytes) {
-        const auto model = load(path);
+        const auto model = load_model(path);
         BOOST_TEST(model.has_error(), "cut to " << n_bytes);
         if (model.has_error()) BOOST_TEST(!model.error().message.empty());
         ++n;
@@ -469,7 +460,7 @@ BOOST_AUTO_TEST_CASE(a_model_with_a_flipped_bit_loads_and_runs_or_is_refused) {
     for_each_flipped_bit(
         bytes, 5, bytes.size(), 997, [&](const auto& path, std::size_t offset, unsigned bit) {
             if (bit != offset % 8) return;
-            auto model = load(path);
+            auto model = load_model(path);
             if (model.has_error()) {
                 BOOST_TEST(!model.error().message.empty());
                 return;

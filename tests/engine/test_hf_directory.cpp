@@ -3,6 +3,7 @@
 
 #include "daemon/model/hf/hf_directory.hpp"
 #include "daemon/model/open_model.hpp"
+#include "tests/support/model_run.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_hf.hpp"
 

@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <ostream>
 
+#include "tests/support/model_run.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/tiny_hf.hpp"
 

@@ -93,6 +93,16 @@ struct RunNeeds {
     bool validation = true;
 };
 
+/// On the device of all suites, small.
+inline Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& path) {
+    ModelOptions options;
+    options.path = path;
+    options.max_sequences = 2;
+    options.step_tokens = 64;
+    options.shared_device = gpu::Gpu::get().device;
+    return Model::load(options, {});
+}
+
 class ModelRun {
 public:
     ModelRun(const std::filesystem::path& path, std::string_view kv,

@@ -4,9 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/model/model.hpp"
 #include "tests/support/corrupt.hpp"
-#include "tests/support/gpu_fixture.hpp"
 #include "tests/support/hf_names.hpp"
 #include "tests/support/tiny_model.hpp"
 #include "tests/support/vocabulary.hpp"
@@ -35,15 +33,6 @@ inline HfBuilder tiny_directory() {
     directory.tensors = undo_conversion(GgufFile::open(file.path()).value(), kLlama);
     directory.tokenizer = byte_tokenizer({"<s>", "</s>", "<|im_end|>"});
     return directory;
-}
-
-inline Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& path) {
-    ModelOptions options;
-    options.path = path;
-    options.max_sequences = 2;
-    options.step_tokens = 64;
-    options.shared_device = gpu::Gpu::get().device;
-    return Model::load(options, {});
 }
 
 }  // namespace kvasir::test
