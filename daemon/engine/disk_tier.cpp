@@ -96,13 +96,13 @@ void DiskTier::let_go(Saving& saving) {
 /// Under pressure even what is claimed goes, from the end of its path.
 void DiskTier::look_for_evicted(Saving& saving) {
     const KvCache& cache = parts_.cache;
-    const auto unread = std::ranges::subrange(
-        saving.nodes.begin() + static_cast<std::ptrdiff_t>(saving.n_read), saving.nodes.end());
+    const auto unread = saving.nodes.begin() + static_cast<std::ptrdiff_t>(saving.n_read);
     // As long as no tip has moved, all nodes are in the tree.
     if (std::ranges::all_of(
             saving.held,
             [&](const Saving::Held& held) { return cache.tip(held.branch) == held.tip; }) &&
-        std::ranges::none_of(unread, [&](NodeId node) { return cache.tree().is_hollow(node); }))
+        std::none_of(unread, saving.nodes.end(),
+                     [&](NodeId node) { return cache.tree().is_hollow(node); }))
         return;
     std::set<NodeId> there;
     for (Saving::Held& held : saving.held) {
@@ -110,8 +110,8 @@ void DiskTier::look_for_evicted(Saving& saving) {
         for (NodeId node = held.tip; node != kNoNode; node = cache.tree().parent(node))
             if (!cache.tree().is_hollow(node)) there.insert(node);
     }
-    const auto first_gone =
-        std::ranges::find_if(unread, [&](NodeId node) { return !there.contains(node); });
+    const auto first_gone = std::find_if(unread, saving.nodes.end(),
+                                         [&](NodeId node) { return !there.contains(node); });
     saving.nodes.erase(first_gone, saving.nodes.end());
 }
 
