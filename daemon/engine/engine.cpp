@@ -203,7 +203,9 @@ Result<RequestId> Engine::submit(GenerationRequest request, std::shared_ptr<Gene
         const std::lock_guard lock(mutex_);
         if (broken_) return *broken_;
         if (stopping_) return Error{ErrorCode::unsupported, "the daemon is stopping"};
-        if (n_waiting_ >= options_.max_queue) {
+        const bool is_background = request.priority == Priority::background;
+        if (n_waiting_ >= options_.max_queue ||
+            (is_background && n_waiting_background_ >= options_.max_queue / 2)) {
             return Error{ErrorCode::exhausted,
                          fmt::format("{} requests are waiting already", n_waiting_)};
         }
@@ -211,6 +213,7 @@ Result<RequestId> Engine::submit(GenerationRequest request, std::shared_ptr<Gene
         submitted_.push_back(
             {id, std::move(request), std::move(sink), std::chrono::steady_clock::now()});
         ++n_waiting_;
+        n_waiting_background_ += is_background ? 1 : 0;
     }
     wake_.notify_one();
     return id;
@@ -241,7 +244,7 @@ void Engine::run() {
             expire();
             pump_disk();
             admit();
-            if (!running_.empty()) run_step();
+            if (n_active() > 0) run_step();
         } catch (const std::bad_alloc&) {
             fail_all({ErrorCode::exhausted, "out of memory"});
         }
@@ -255,6 +258,12 @@ void Engine::run() {
         order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
     for (Submitted& order : submitted_)
         order.sink->on_end({.reason = FinishReason::cancelled, .error = {}});
+}
+
+void Engine::leave_queue(Priority priority) {
+    const std::lock_guard lock(mutex_);
+    --n_waiting_;
+    n_waiting_background_ -= priority == Priority::background ? 1 : 0;
 }
 
 /// Waits until there is something to do; takes new requests, cancellations and tasks. False: stop.
@@ -281,9 +290,8 @@ bool Engine::take_orders() {
                                          [&](const Submitted& order) { return order.id == id; });
         if (queued != waiting_.end()) {
             queued->sink->on_end({.reason = FinishReason::cancelled, .error = {}});
+            leave_queue(queued->request.priority);
             waiting_.erase(queued);
-            const std::lock_guard lock(mutex_);
-            --n_waiting_;
         }
         for (const auto& request : running_) {
             if (request->id == id && !request->is_done) finish(*request, FinishReason::cancelled);
@@ -317,7 +325,8 @@ void Engine::scrub() {
 
 void Engine::publish_metrics() {
     const KvCache::Stats stats = cache_->stats();
-    counters_.n_requests_running = running_.size();
+    counters_.n_requests_running = n_active();
+    counters_.n_requests_paused = running_.size() - counters_.n_requests_running;
     counters_.n_pages_total = stats.n_pages;
     counters_.n_pages_leased = stats.n_leased;
     counters_.n_pages_cached = stats.n_cached;

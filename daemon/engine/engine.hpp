@@ -26,7 +26,7 @@ namespace kvasir {
 struct EngineOptions {
     ModelOptions model;
     bool auto_kv = false;          // choose model.kv by test, see kv_quality.hpp
-    std::uint32_t max_queue = 64;  // requests that wait for a place
+    std::uint32_t max_queue = 64;  // requests that wait for a place; half of them of the background
     Holders::Limits holders;
     std::uint64_t host_budget_bytes = 0;            // of pages in host memory; 0: none
     std::optional<std::uint64_t> anonymous_ttl_ms;  // of pages no one holds by name, since last use
@@ -51,6 +51,7 @@ struct EngineOptions {
 };
 
 struct RunningRequest;
+class Overtaking;
 
 class Engine final : public GenerationEngine {
 public:
@@ -89,14 +90,23 @@ private:
     Result<> check_request(const GenerationRequest& request) const;
     void run();
     bool take_orders();
+    void leave_queue(Priority priority);
     void name_groups();
     Result<> open_disk(const Model::Progress& progress);
     void forget(const Holder& holder, DropReason reason);
     bool waits_for_disk(Submitted& order);
     void pump_disk();
     void admit();
+    void admit_waiting(Overtaking& overtaking, Priority priority);
+    std::size_t n_active(std::optional<Priority> priority = {}) const;  // running and not paused
+    bool has_place(Priority priority) const;
+    RunningRequest* find_pausable(std::optional<GroupId> group = {}) const;
+    void pause(RunningRequest& request);
+    void resume_paused(Overtaking& overtaking);
+    Result<> resume(RunningRequest& request);
     Result<Holder*> find_holder(const GenerationRequest& request);
     Result<> admit_one(Submitted& order);
+    std::optional<TailOwner> leave_pages(RunningRequest& request);
     std::optional<TailOwner> hold_pages(RunningRequest& request, FinishReason& reason,
                                         std::optional<Error>& error);
     Result<> hold_prefix(RunningRequest& request);
@@ -126,7 +136,8 @@ private:
     std::vector<RequestId> cancelled_;
     std::deque<std::function<void(CacheControl&)>> tasks_;
     std::uint64_t next_id_ = 1;
-    std::size_t n_waiting_ = 0;  // submitted_ and waiting_ together
+    std::size_t n_waiting_ = 0;             // submitted_ and waiting_ together
+    std::size_t n_waiting_background_ = 0;  // of these
     bool stopping_ = false;
     bool disk_is_ready_ = false;  // to take or give pages
     std::optional<Error> broken_;
@@ -145,7 +156,7 @@ private:
     std::uint64_t next_sweep_ms_ = 0;
     std::deque<Submitted> waiting_;
     bool can_admit_ = false;  // one of these waits for nothing but a free place
-    std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first
+    std::vector<std::unique_ptr<RunningRequest>> running_;  // oldest first, the background last
     std::size_t rotation_ = 0;
     std::vector<float> allowed_logits_;  // (n_vocab) of a request with a constraint
     EngineMetrics counters_;             // published to metrics_ after each step

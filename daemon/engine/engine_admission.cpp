@@ -73,10 +73,23 @@ Result<Holder*> Engine::find_holder(const GenerationRequest& request) {
 }
 
 void Engine::admit() {
-    can_admit_ = false;
     Overtaking overtaking(*cache_);
-    for (auto order = waiting_.begin();
-         order != waiting_.end() && running_.size() < options_.model.max_sequences;) {
+    admit_waiting(overtaking, Priority::interactive);
+    resume_paused(overtaking);
+    admit_waiting(overtaking, Priority::background);
+    can_admit_ =
+        std::ranges::any_of(waiting_, [&](Submitted& order) { return !waits_for_disk(order); });
+}
+
+void Engine::admit_waiting(Overtaking& overtaking, Priority priority) {
+    const auto is_short = [](const Result<>& admitted) {
+        return admitted.has_error() && admitted.error().code == ErrorCode::exhausted;
+    };
+    for (auto order = waiting_.begin(); order != waiting_.end() && has_place(priority);) {
+        if (order->request.priority != priority) {
+            ++order;
+            continue;
+        }
         const GroupId group = cache_->group_of(accounted_domain(order->request));
         if (waits_for_disk(*order) || overtaking.is_waiting(group)) {
             ++order;
@@ -88,19 +101,25 @@ void Engine::admit() {
             ++order;
             continue;
         }
-        const auto admitted = admit_one(*order);
-        if (admitted.has_error() && admitted.error().code == ErrorCode::exhausted &&
-            !running_.empty()) {
+        if (n_active() == options_.model.max_sequences) pause(*find_pausable());
+        Result<> admitted = admit_one(*order);
+        while (is_short(admitted)) {
+            // At its own cap, others' pages are no help.
+            const bool is_at_cap = cache_->is_beyond_cap(group, n_pages);
+            RunningRequest* const other =
+                find_pausable(is_at_cap ? std::optional(group) : std::nullopt);
+            if (other == nullptr || priority == Priority::background) break;
+            pause(*other);
+            admitted = admit_one(*order);
+        }
+        if (is_short(admitted) && n_active() > 0) {
             overtaking.wait(group, n_pages);  // until one has ended
             ++order;
             continue;
         }
         Submitted taken = std::move(*order);
         order = waiting_.erase(order);
-        {
-            const std::lock_guard lock(mutex_);
-            --n_waiting_;
-        }
+        leave_queue(priority);
         ++counters_.n_requests_total;
         if (admitted.has_error()) {
             taken.sink->on_end(
@@ -109,8 +128,6 @@ void Engine::admit() {
                  .n_prompt_tokens = static_cast<std::uint32_t>(taken.request.prompt.size())});
         }
     }
-    can_admit_ =
-        std::ranges::any_of(waiting_, [&](Submitted& order) { return !waits_for_disk(order); });
 }
 
 std::uint32_t Engine::sequence_tokens(const GenerationRequest& request) const {
@@ -180,12 +197,17 @@ Result<> Engine::admit_one(Submitted& order) {
                            .max_tokens = max_tokens,
                            .submitted = order.submitted});
     count_hits(*request);
-    running_.push_back(std::move(request));
+    const auto after = request->is_background()
+                           ? running_.end()
+                           : std::ranges::find_if(
+                                 running_, &RunningRequest::is_background,
+                                 [](const auto& other) -> const RunningRequest& { return *other; });
+    running_.insert(after, std::move(request));
     return {};
 }
 
 void Engine::count_hits(RunningRequest& r) {
-    const std::uint32_t n_cached = r.state.n_cached();
+    const std::uint32_t n_cached = r.state->n_cached();
     counters_.n_prompt_tokens_total += r.request.prompt.size();
     counters_.n_cached_tokens_total += n_cached;
     switch (r.miss.reason) {
@@ -203,7 +225,7 @@ void Engine::count_hits(RunningRequest& r) {
         r.holder->n_cached_tokens += n_cached;
     }
     if (!r.request.prefix)
-        holders_->count_prefix_hits(DomainId{r.request.domain}, r.state.kv().tip(),
+        holders_->count_prefix_hits(DomainId{r.request.domain}, r.state->kv().tip(),
                                     boot_clock_ms());
 }
 
@@ -217,9 +239,9 @@ Result<> Engine::hold_prefix(RunningRequest& r) {
     prefix.ttl = {.idle_ms = r.request.prefix->ttl.idle_ms,
                   .absolute_ms = r.request.prefix->ttl.absolute_ms};
     prefix.created_ms = now;
-    const NodeId tip = r.state.kv().tip();
-    holders_->hold(prefix, tip, r.state.tokens(),
-                   static_cast<std::uint32_t>(r.state.tokens().size()), now);
+    const NodeId tip = r.state->kv().tip();
+    holders_->hold(prefix, tip, r.state->tokens(),
+                   static_cast<std::uint32_t>(r.state->tokens().size()), now);
     prefix.n_tokens = (cache_->tree().depth(tip) + 1) * kPage;
     if (prefix.domain == kCommonDomain)
         KVASIR_TRY_VOID(cache_->pin_branch(prefix.branches.back().id));
@@ -229,32 +251,33 @@ Result<> Engine::hold_prefix(RunningRequest& r) {
     return {};
 }
 
-/// Before the sequence lets go of its pages, its holder takes them. Returns who is to have the
-/// tail.
+/// Before the sequence lets go of its pages, its session or context takes them. Returns who is to
+/// have the tail. REQUIRES: it computes no prefix.
+std::optional<TailOwner> Engine::leave_pages(RunningRequest& r) {
+    // A holder that has ended meanwhile leaves nothing.
+    if (r.holder == nullptr) return r.request.is_named() ? std::nullopt : std::optional(kAnybody);
+    holders_->hold(*r.holder, r.state->kv().tip(), r.state->tokens(),
+                   static_cast<std::uint32_t>(r.request.prompt.size()), boot_clock_ms());
+    return r.holder->id;
+}
+
+/// The same for any request that ends. Of a prefix, what was computed now has its name.
 std::optional<TailOwner> Engine::hold_pages(RunningRequest& r, FinishReason& reason,
                                             std::optional<Error>& error) {
-    const GenerationRequest& asked = r.request;
-    if (r.holder == nullptr) {
-        // A holder that has ended meanwhile leaves nothing.
-        const bool is_nameless = asked.session.empty() && asked.context.empty() && !asked.prefix;
-        return is_nameless ? std::optional(kAnybody) : std::nullopt;
-    }
-    Holder& holder = *r.holder;
-    const TailOwner owner = holder.id;
-    --holder.n_running;
-    if (holder.kind != HolderKind::prefix) {
+    if (r.holder != nullptr) --r.holder->n_running;
+    if (r.holder == nullptr || r.holder->kind != HolderKind::prefix) {
+        const std::optional<TailOwner> owner = r.is_paused() ? std::nullopt : leave_pages(r);
         r.holder = nullptr;
-        holders_->hold(holder, r.state.kv().tip(), r.state.tokens(),
-                       static_cast<std::uint32_t>(asked.prompt.size()), boot_clock_ms());
         return owner;
     }
+    Holder& holder = *r.holder;
     const auto held = reason == FinishReason::stop ? hold_prefix(r) : Result<>();
     r.holder = nullptr;
     if (held.has_error()) {
         reason = FinishReason::error;
         error = held.error();
     }
-    if (!held.has_error() && !holder.branches.empty()) return owner;
+    if (!held.has_error() && !holder.branches.empty()) return holder.id;
     end_running(holder, false);
     holders_->end(holder);
     return std::nullopt;

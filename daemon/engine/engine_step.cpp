@@ -24,8 +24,8 @@ bool Engine::waits_for_earlier(std::size_t index) const {
     if (request.is_decoding() || !request.takes_cached()) return false;
     return std::any_of(running_.begin(), running_.begin() + static_cast<std::ptrdiff_t>(index),
                        [&](const auto& earlier) {
-                           return !earlier->is_decoding() &&
-                                  request.state.could_share_next_page_of(earlier->state);
+                           return !earlier->is_paused() && !earlier->is_decoding() &&
+                                  request.state->could_share_next_page_of(*earlier->state);
                        });
 }
 
@@ -33,14 +33,21 @@ void Engine::run_step() {
     std::vector<RequestFacts> facts;
     for (std::size_t i = 0; i < running_.size(); ++i) {
         const auto& request = running_[i];
+        if (request->is_paused()) {
+            facts.push_back({.is_waiting = true, .is_background = true});
+            continue;
+        }
         // Another request with the same opening may have computed more of it meanwhile.
-        if (!request->is_decoding())
-            counters_.n_cached_tokens_total += request->state.extend_match(boot_clock_ms());
-        const std::uint32_t n_most = request->state.kv().max_step_tokens();
-        facts.push_back({.n_pending = std::min(request->state.n_pending(), n_most),
+        if (!request->is_decoding()) {
+            const std::uint32_t n_found = request->state->extend_match(boot_clock_ms());
+            if (!request->n_cached) counters_.n_cached_tokens_total += n_found;
+        }
+        const std::uint32_t n_most = request->state->kv().max_step_tokens();
+        facts.push_back({.n_pending = std::min(request->state->n_pending(), n_most),
                          .is_decoding = request->is_decoding(),
                          .is_waiting = n_most == 0 || waits_for_earlier(i),
-                         .n_open = request->state.n_computed() % kTokensPerPage});
+                         .is_background = request->is_background(),
+                         .n_open = request->state->n_computed() % kTokensPerPage});
     }
     const BatchLimits& limits = model_->limits();
     const auto plan = plan_step(facts,
@@ -49,9 +56,11 @@ void Engine::run_step() {
                                  .n_open_slots = model_->n_open_slots()},
                                 rotation_++);
     if (plan.empty()) {  // pinned pages keep all from going on, or lost ones
-        finish(*running_.back(), FinishReason::error,
+        const auto last = std::find_if(running_.rbegin(), running_.rend(),
+                                       [](const auto& request) { return !request->is_paused(); });
+        finish(**last, FinishReason::error,
                Error{ErrorCode::exhausted, "pages: none is left for the next tokens"});
-        running_.pop_back();
+        running_.erase(std::next(last).base());
         return;
     }
     std::vector<RunningRequest*> requests;
@@ -78,12 +87,12 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
     std::vector<SequenceStep> steps;
     for (std::size_t i = 0; i < requests.size(); ++i) {
         RunningRequest& r = *requests[i];
-        const bool is_last = n_tokens[i] == r.state.n_pending();
+        const bool is_last = n_tokens[i] == r.state->n_pending();
         KVASIR_TRY(const SequenceStep step,
-                   r.state.prepare(n_tokens[i],
-                                   is_last && r.generates() ? std::vector{n_tokens[i] - 1}
-                                                            : std::vector<std::uint32_t>{},
-                                   r.pool ? r.pool->n_wanted(n_tokens[i], is_last) : 0));
+                   r.state->prepare(n_tokens[i],
+                                    is_last && r.generates() ? std::vector{n_tokens[i] - 1}
+                                                             : std::vector<std::uint32_t>{},
+                                    r.pool ? r.pool->n_wanted(n_tokens[i], is_last) : 0));
         steps.push_back(step);
     }
     KVASIR_TRY_VOID(model_->step(steps));
@@ -99,12 +108,12 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
                    Error{ErrorCode::corrupt,
                          "the model's keys or values are not finite numbers for this input"});
         } else {
-            request.state.complete(boot_clock_ms());
+            request.state->complete(boot_clock_ms());
             if (has_logits) take_token(request, model_->logits(row));
             for (std::uint32_t k = 0; k < steps[i].n_states; ++k)
                 request.pool->add(model_->state(state + k));
-            if (request.pool && request.state.n_pending() == 0) finish_embedding(request);
-            if (request.request.prefix && request.state.n_pending() == 0)
+            if (request.pool && request.state->n_pending() == 0) finish_embedding(request);
+            if (request.request.prefix && request.state->n_pending() == 0)
                 finish(request, FinishReason::stop);
         }
         if (has_logits) ++row;
@@ -114,7 +123,7 @@ Result<> Engine::compute(const std::vector<RunningRequest*>& requests,
 }
 
 Result<TokenId> Engine::draw(RunningRequest& r, std::span<const float> logits) {
-    const auto position = static_cast<std::uint32_t>(r.state.tokens().size());
+    const auto position = static_cast<std::uint32_t>(r.state->tokens().size());
     if (!r.matcher) return r.sampler.sample(logits, position);
     allowed_logits_.assign(logits.begin(), logits.end());
     KVASIR_TRY_VOID(r.matcher->mask(allowed_logits_, r.request.ignore_eos));
@@ -161,7 +170,7 @@ void Engine::take_token(RunningRequest& r, std::span<const float> logits) {
     } else if (r.n_generated >= r.max_tokens) {
         finish(r, FinishReason::length);
     } else {
-        r.state.push_token(id);
+        r.state->push_token(id);
     }
 }
 
@@ -179,15 +188,17 @@ void Engine::finish(RunningRequest& r, FinishReason reason, std::optional<Error>
         GenerationChunk rest{.text = std::move(last.text) + r.stop.finish(), .tokens = {}};
         if (!rest.text.empty()) r.sink->on_chunk(std::move(rest));
     }
-    const std::uint32_t n_cached = r.state.n_cached();  // before the sequence lets go
+    // Before the sequence lets go.
+    const std::uint32_t n_cached = r.n_cached ? *r.n_cached : r.state->n_cached();
     const std::optional<TailOwner> owner = hold_pages(r, reason, error);
     if (reason == FinishReason::error) {
-        r.state.discard();
+        if (!r.is_paused()) r.state->discard();
         log_warn("request failed",
                  {{"request", r.request.request_id}, {"error", error ? error->message : ""}});
-    } else {
-        r.state.release(boot_clock_ms(), owner);
+    } else if (!r.is_paused()) {
+        r.state->release(boot_clock_ms(), owner);
     }
+    wipe(r.paused_tokens);
     r.is_done = true;
     const auto n_prompt_tokens = static_cast<std::uint32_t>(r.request.prompt.size());
     wipe(r.request.prompt);

@@ -46,6 +46,10 @@ struct PrefixOptions {
 /// token.
 enum class Pooling { last, mean };
 
+/// Who goes first. What runs in the background has a small share of the steps while others run, and
+/// gives up its place and pages to those that wait for them; it goes on where it was.
+enum class Priority { interactive, background };
+
 struct GenerationRequest {
     std::string request_id;  // for log lines
     std::uint32_t domain =
@@ -63,13 +67,17 @@ struct GenerationRequest {
     std::shared_ptr<const grammar::Constraint> constraint;
     bool logprobs = false;
     std::uint32_t n_top_logprobs = 0;
-    bool is_administrator = false;        // of the caller: its prefixes are common
+    bool is_administrator = false;  // of the caller: its prefixes are common
+    Priority priority = Priority::interactive;
     std::string session;                  // empty: nameless
     std::string context;                  // empty: none
     std::optional<PrefixOptions> prefix;  // compute only
     std::optional<Pooling> pooling;       // compute only: the answer is GenerationEnd::embedding
     bool slides = false;   // beyond the context it goes on with attention sinks and a window
     bool is_chat = false;  // the prompt is a rendered conversation: for miss reasons
+
+    /// Somebody keeps its pages by name, or did when it began.
+    bool is_named() const { return !session.empty() || !context.empty() || prefix; }
 };
 
 /// Why a prompt found less in the cache than it has. An earlier request of the same session is
@@ -160,6 +168,8 @@ struct EngineState {
 struct EngineMetrics {
     std::uint64_t n_requests_running = 0;
     std::uint64_t n_requests_waiting = 0;
+    std::uint64_t n_requests_paused = 0;        // of the background, for others
+    std::uint64_t n_requests_paused_total = 0;  // times it happened
     std::uint64_t n_requests_total = 0;
     std::uint64_t n_prompt_tokens_total = 0;
     std::uint64_t n_cached_tokens_total = 0;

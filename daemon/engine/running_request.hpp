@@ -24,7 +24,8 @@ struct RunningRequest {
     RequestId id;
     GenerationRequest request;
     std::shared_ptr<GenerationSink> sink;
-    SequenceState state;
+    std::optional<SequenceState> state;  // none: it has paused
+    std::vector<TokenId> paused_tokens;  // then, prompt and answer so far: what it goes on from
     Sampler sampler;
     IncrementalDetokenizer detokenizer;
     StopMatcher stop;
@@ -34,14 +35,21 @@ struct RunningRequest {
     Miss miss{};
     std::uint32_t max_tokens = 0;  // what context and pages leave of the request's
     std::uint32_t n_generated = 0;
-    std::optional<TokenId> end_token;  // that said the text is over
+    std::optional<std::uint32_t> n_cached;  // once it has paused: what it found when it began
+    std::optional<TokenId> end_token;       // that said the text is over
     std::chrono::steady_clock::time_point submitted;
     std::chrono::steady_clock::time_point first_token;  // set with the first token
     bool is_done = false;
     std::vector<std::pair<TokenId, float>> top;  // scratch for logprobs
     std::vector<float> embedding;                // once it is complete
 
-    bool is_decoding() const { return n_generated > 0; }
+    std::uint32_t total_tokens() const {
+        return static_cast<std::uint32_t>(request.prompt.size()) + max_tokens;
+    }
+    bool is_paused() const { return !state; }
+    bool is_background() const { return request.priority == Priority::background; }
+    /// Its prompt, or what it goes on from after a pause, is computed.
+    bool is_decoding() const { return n_generated > 0 && state->n_pending() == 1; }
     /// Whether logits follow the prompt.
     bool generates() const { return !request.prefix && !request.pooling; }
     /// Whether pages that others computed spare it its own.

@@ -8,11 +8,13 @@
 
 namespace kvasir {
 
-/// One running request, oldest first.
+/// One running request: those of the background last, else oldest first.
 struct RequestFacts {
     std::uint32_t n_pending = 0;  // tokens not yet computed: 1 while decoding
     bool is_decoding = false;     // its prompt is done
-    bool is_waiting = false;      // for a page: an earlier one is about to compute it, or to end
+    bool is_waiting = false;      // for a page: an earlier one is about to compute it, or to end;
+                                  // or it has paused
+    bool is_background = false;
     std::uint32_t n_open = 0;  // tokens in its open page; it has an open slot where there are any
 };
 
@@ -31,6 +33,10 @@ struct StepShare {
     std::size_t index = 0;
     std::uint32_t n_tokens = 0;
 };
+
+/// While others have something to compute, the background takes part in one step of so many: it
+/// goes on, and they hardly feel it.
+inline constexpr std::size_t kBackgroundEvery = 16;
 
 /// Those that wait have no share. Decoding requests first, one token each, from `rotation` on so
 /// that none starves where there are more than fit; then the prompts, oldest first, one at a time:

@@ -171,6 +171,19 @@ Outcome read_name(const JsonFields& fields, std::string_view param, std::string&
     return std::nullopt;
 }
 
+Outcome read_priority(const JsonFields& fields, Priority& priority) {
+    const ApiResult<std::optional<std::string_view>> found = fields.string("priority");
+    if (found.has_error()) return found.error();
+    if (!*found) return std::nullopt;
+    const std::string_view word = **found;
+    if (word != "interactive" && word != "background") {
+        return field_error(fields.param("priority"),
+                           fmt::format("\"{}\", expected interactive or background", word));
+    }
+    priority = word == "background" ? Priority::background : Priority::interactive;
+    return std::nullopt;
+}
+
 Outcome read_overflow(const JsonFields& fields, CompletionRequest& request) {
     std::string_view overflow = "error";
     KVASIR_STEP(store(fields.string("overflow"), overflow));
@@ -207,6 +220,10 @@ Outcome read_common(const json::object& body, const HttpLimits& limits, std::uin
     KVASIR_STEP(read_name(fields, "session_id", request.session));
     KVASIR_STEP(read_name(fields, "context", request.context));
     KVASIR_STEP(read_name(fields, "cache_salt", request.cache_salt));
+    std::string_view tier;  // OpenAI's: its "flex" is the background
+    KVASIR_STEP(store(fields.string("service_tier"), tier));
+    if (tier == "flex") request.priority = Priority::background;
+    KVASIR_STEP(read_priority(fields, request.priority));
     KVASIR_STEP(read_overflow(fields, request));
     KVASIR_STEP(read_constraint(fields, request));
     return read_stream(fields, request);

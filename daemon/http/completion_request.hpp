@@ -59,6 +59,7 @@ struct CompletionRequest {
     std::string session;     // empty: none named in the body
     std::string context;     // empty: none
     std::string cache_salt;  // empty: none
+    Priority priority = Priority::interactive;
     bool truncates = false;  // a chat's oldest turns go where it does not fit, or an input's end
     std::optional<Pooling> pooling;  // prompts are inputs to embed; nothing is generated
     bool slides = false;  // it goes on beyond the context, with attention sinks and a window

@@ -43,7 +43,8 @@ Outcome read_all(const JsonFields& fields, const ModelInfo& model, CompletionReq
     KVASIR_STEP(read_pooling(fields, model, request));
     KVASIR_STEP(read_name(fields, "session_id", request.session));
     KVASIR_STEP(read_name(fields, "context", request.context));
-    return read_name(fields, "cache_salt", request.cache_salt);
+    KVASIR_STEP(read_name(fields, "cache_salt", request.cache_salt));
+    return read_priority(fields, request.priority);
 }
 
 Outcome check_size(const EmbeddingRequest& read, const HttpLimits& limits) {

@@ -38,6 +38,7 @@ void add_choices(GenerationCall::Plan& plan, const ReadRequest& read, const Mode
         one.shown_specials = request.shown_specials;
         one.slides = request.slides;
         one.constraint = constraint;
+        one.priority = request.priority;
         one.logprobs = request.logprobs;
         one.n_top_logprobs = request.n_top_logprobs;
     }

@@ -67,6 +67,7 @@ Outcome read_both(const JsonFields& fields, const HttpLimits& limits, const Mode
     KVASIR_STEP(read_overflow(fields, model, request));
     KVASIR_STEP(read_name(fields, "session_id", request.session));
     KVASIR_STEP(read_name(fields, "cache_salt", request.cache_salt));
+    KVASIR_STEP(read_priority(fields, request.priority));
     request.stream = true;
     return store(fields.boolean("stream"), request.stream);
 }

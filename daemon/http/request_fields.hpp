@@ -34,6 +34,7 @@ inline std::string_view text_of(const boost::json::value& value) {
 /// The name of a session, context or prefix: 1 to 128 bytes of UTF-8 without control characters.
 Outcome check_name(std::string_view name, std::string_view param);
 Outcome read_name(const JsonFields& fields, std::string_view param, std::string& name);
+Outcome read_priority(const JsonFields& fields, Priority& priority);
 
 /// The array under "messages".
 Outcome read_messages(const JsonFields& fields, CompletionRequest& request);

@@ -127,8 +127,7 @@ Outcome check_others(const JsonFields& fields, ResponsesRequest& read) {
                  "top_logprobs", "context_management", "moderation"}));
     KVASIR_STEP(store(fields.boolean("store"), read.keeps_items));
     KVASIR_STEP(store(fields.boolean("parallel_tool_calls"), read.echo.parallel_tool_calls));
-    for (const char* name :
-         {"user", "safety_identifier", "service_tier", "prompt_cache_retention"}) {
+    for (const char* name : {"user", "safety_identifier", "prompt_cache_retention"}) {
         std::string_view ignored;
         KVASIR_STEP(store(fields.string(name), ignored));
     }
@@ -170,6 +169,7 @@ Outcome read_responses(json::object& body, const HttpLimits& limits, const Model
     KVASIR_STEP(set_conversation(std::move(said), body, model, request));
     KVASIR_STEP(read_common(body, limits, model.n_vocab, request));
     KVASIR_STEP(check_shape(request));
+    read.echo.priority = request.priority;
     KVASIR_STEP(store(fields.integer("max_output_tokens", 1, kMaxTokens), request.max_tokens));
     KVASIR_STEP(read_truncation(fields, read));
     KVASIR_STEP(read_text(fields, request, read.echo));

@@ -22,6 +22,7 @@ struct ResponseEcho {
     float temperature = 1;
     float top_p = 1;
     bool truncates = false;
+    Priority priority = Priority::interactive;
     bool parallel_tool_calls = true;
     // JSON, as sent
     std::string tools = "[]";

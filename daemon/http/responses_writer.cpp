@@ -37,7 +37,8 @@ void write_echo(JsonWriter& json, const ResponseEcho& echo) {
     json.key("reasoning").begin_object();
     write_optional(json, "effort", echo.effort);
     json.key("summary").null().end_object();
-    json.field("service_tier", "default").key("store").boolean(false);
+    json.field("service_tier", echo.priority == Priority::background ? "flex" : "default");
+    json.key("store").boolean(false);
     json.key("temperature").number(echo.temperature);
     json.key("text").begin_object().key("format").valid_json(echo.text_format).end_object();
     json.key("tool_choice").valid_json(echo.tool_choice);

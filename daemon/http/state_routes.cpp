@@ -50,6 +50,10 @@ void write_engine(MetricsText& text, const EngineMetrics& m) {
     text.metric("kvasir_requests_running", "gauge", "Requests being generated.",
                 m.n_requests_running);
     text.metric("kvasir_requests_waiting", "gauge", "Requests in the queue.", m.n_requests_waiting);
+    text.metric("kvasir_requests_paused", "gauge",
+                "Requests of the background that gave up their place.", m.n_requests_paused);
+    text.metric("kvasir_requests_paused_total", "counter",
+                "Times a request of the background gave up its place.", m.n_requests_paused_total);
     text.metric("kvasir_requests_total", "counter", "Requests the engine took.",
                 m.n_requests_total);
     text.metric("kvasir_prompt_tokens_total", "counter", "Prompt tokens, cached ones included.",

@@ -63,6 +63,7 @@ constexpr std::array kOptions = {
     OptionEntry{"session", 0, "SESSION", kRun | kChat, "keep the pages under this name"},
     OptionEntry{"stats", 0, "", kRun | kChat, "print a line of figures to stderr after each reply"},
     OptionEntry{"echo", 0, "", kRun, "print the prompt before its completion"},
+    OptionEntry{"background", 0, "", kRun, "take what other requests leave"},
     OptionEntry{"system", 0, "TEXT", kChat, "the system message"},
     OptionEntry{"interval", 'i', "SECONDS", kTop, "between two looks (1)"},
     OptionEntry{"count", 'c', "N", kTop, "leave after N looks (without a terminal: 1)"},

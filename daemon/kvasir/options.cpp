@@ -98,6 +98,7 @@ Result<void> read_generation(const po::variables_map& values, Options& options) 
     if (values.count("model") != 0) generation.model = values["model"].as<std::string>();
     if (values.count("session") != 0) generation.session = values["session"].as<std::string>();
     if (values.count("system") != 0) options.system = values["system"].as<std::string>();
+    generation.background = values.count("background") != 0;
     options.stats = values.count("stats") != 0;
     options.echo = values.count("echo") != 0;
     options.quiet = values.count("quiet") != 0;

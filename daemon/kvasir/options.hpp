@@ -25,6 +25,7 @@ struct GenerationOptions {
     std::vector<std::string> stop;
     std::string model;
     std::string session;  // empty: none
+    bool background = false;
 };
 
 enum class Command {

@@ -22,6 +22,7 @@ std::string generation_fields(const GenerationOptions& options, bool stream) {
     }
     if (!options.model.empty()) fields["model"] = options.model;
     if (!options.session.empty()) fields["session_id"] = options.session;
+    if (options.background) fields["priority"] = "background";
     fields["stream"] = stream;
     if (stream) fields["stream_options"] = {{"include_usage", true}};
     const std::string object = json::serialize(fields);

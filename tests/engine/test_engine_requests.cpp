@@ -148,6 +148,120 @@ BOOST_AUTO_TEST_CASE(logprobs_name_the_drawn_token_and_the_best_ones) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(the_background_makes_room_and_goes_on_with_the_same_text) {
+    const auto background = [](std::uint64_t seed) {
+        GenerationRequest r = story(kOpening, 150, seed);
+        r.priority = Priority::background;
+        if (seed == 21) r.session = "paused";
+        return r;
+    };
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (std::uint64_t seed = 20; seed < 24; ++seed) {  // every place
+        sinks.push_back(std::make_shared<Collector>());
+        engine().submit(background(seed), sinks.back()).value();
+    }
+    for (const auto& sink : sinks) sink->wait_for_tokens(5);
+    const std::uint64_t n_before = engine().metrics().n_requests_paused_total;
+    std::vector<std::shared_ptr<Collector>> urgent;
+    for (std::uint64_t seed = 30; seed < 33; ++seed) {
+        urgent.push_back(std::make_shared<Collector>());
+        engine().submit(story(kOpening, 20, seed), urgent.back()).value();
+    }
+    for (const auto& sink : urgent) sink->wait();
+    for (const auto& sink : sinks) BOOST_TEST(sink->n_ends == 0);
+    BOOST_TEST(engine().metrics().n_requests_paused_total - n_before == 3);
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        sinks[i]->wait();
+        BOOST_TEST(sinks[i]->end.n_generated_tokens == 150);
+        GenerationRequest alone = background(20 + i);
+        alone.priority = Priority::interactive;
+        alone.session.clear();
+        alone.domain = alone.page_domain = 90;  // computed anew
+        BOOST_TEST(run(std::move(alone))->text == sinks[i]->text);
+    }
+    BOOST_TEST(engine().metrics().n_requests_paused == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_has_paused_ends_when_it_is_told_to) {
+    std::vector<std::pair<RequestId, std::shared_ptr<Collector>>> paused;
+    const auto submit = [&](std::uint64_t seed, std::uint32_t n_tokens, const char* session) {
+        GenerationRequest r = story(kOpening, n_tokens, seed);
+        r.priority = *session == '-' ? Priority::interactive : Priority::background;
+        if (*session == 's') r.session = session;
+        auto sink = std::make_shared<Collector>();
+        const RequestId id = engine().submit(std::move(r), sink).value();
+        return std::pair(id, sink);
+    };
+    for (const char* session : {"", "s-cancelled", "s-ended", ""})
+        paused.push_back(submit(40, 300, session));
+    for (const auto& [id, sink] : paused) sink->wait_for_tokens(2);
+    std::vector<std::pair<RequestId, std::shared_ptr<Collector>>> urgent;
+    for (std::uint64_t i = 0; i < 3; ++i) urgent.push_back(submit(50 + i, 100, "-"));
+    while (engine().metrics().n_requests_paused < 3) std::this_thread::yield();
+    engine().cancel(paused[1].first);
+    engine()
+        .post([](CacheControl& cache) { (void)cache.end_session({}, "s-ended").value(); })
+        .value();
+    for (const std::size_t i : {1, 2}) {
+        paused[i].second->wait();
+        BOOST_TEST((paused[i].second->end.reason == FinishReason::cancelled));
+        BOOST_TEST(paused[i].second->end.n_generated_tokens >= 2);
+    }
+    for (const auto& [id, sink] : urgent) {
+        sink->wait();
+        BOOST_TEST(sink->end.n_generated_tokens == 100);
+    }
+    for (const std::size_t i : {0, 3}) {
+        paused[i].second->wait();
+        BOOST_TEST(paused[i].second->end.n_generated_tokens == 300);
+    }
+    engine().post([](CacheControl& cache) { (void)cache.end_session({}, "s-cancelled"); }).value();
+    while (engine().metrics().n_requests_running > 0) std::this_thread::yield();
+    BOOST_TEST(engine().metrics().n_pages_leased == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_background_goes_on_though_others_always_wait) {
+    std::vector<std::shared_ptr<Collector>> urgent;
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+        urgent.push_back(std::make_shared<Collector>());
+        engine().submit(story(kOpening, 80, seed), urgent.back()).value();
+    }
+    GenerationRequest r = story(kOpening, 200, 70);
+    r.priority = Priority::background;
+    const auto background = std::make_shared<Collector>();
+    const RequestId id = engine().submit(std::move(r), background).value();
+    urgent[7]->wait();
+    engine().cancel(id);
+    background->wait();
+    BOOST_TEST(background->end.n_generated_tokens > 0);
+    BOOST_TEST(background->end.n_generated_tokens < 40);
+    for (const auto& sink : urgent) sink->wait();
+}
+
+BOOST_AUTO_TEST_CASE(the_background_gives_up_pages_that_others_need) {
+    EngineOptions small = options();
+    // About as many pages as one longest sequence takes, beside the open ones.
+    small.model.kv_budget_bytes = engine().metrics().kv_bytes_per_token * 32 * 27;
+    const std::unique_ptr<Engine> full = Engine::create(small, {}).value();
+    BOOST_REQUIRE(full->metrics().n_pages_total >= 14);
+    BOOST_REQUIRE(full->metrics().n_pages_total < 20);
+    GenerationRequest r = story(kOpening, 400, 60);
+    r.priority = Priority::background;
+    auto background = std::make_shared<Collector>();
+    full->submit(r, background).value();
+    background->wait_for_tokens(100);
+    auto urgent = std::make_shared<Collector>();
+    full->submit(story("A fox came to the river.", 300, 61), urgent).value();
+    urgent->wait();
+    BOOST_TEST(urgent->end.n_generated_tokens == 300);
+    BOOST_TEST(background->n_ends == 0);
+    BOOST_TEST(full->metrics().n_requests_paused_total == 1);
+    background->wait();
+    BOOST_TEST(background->end.n_generated_tokens == 400);
+    r.priority = Priority::interactive;
+    BOOST_TEST(run(std::move(r))->text == background->text);
+}
+
 BOOST_AUTO_TEST_CASE(generation_ends_with_the_context) {
     const auto sink = run(story(kOpening, 100'000, 5));
     BOOST_TEST((sink->end.reason == FinishReason::length));
@@ -177,6 +291,37 @@ BOOST_AUTO_TEST_CASE(requests_that_cannot_run_are_refused_by_name) {
     BOOST_TEST(error.message.find("512") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(the_background_leaves_half_of_the_queue_to_others) {
+    EngineOptions small = options();
+    small.max_queue = 4;
+    small.model.max_sequences = 1;
+    small.model.device.validation = false;
+    const auto busy = Engine::create(small, {}).value();
+    std::promise<void> all_sent;  // until then nothing is taken from the queue
+    busy->post([sent = all_sent.get_future().share()](CacheControl&) { sent.wait(); }).value();
+    std::vector<std::shared_ptr<Collector>> sinks;
+    const auto submit = [&](Priority priority) {
+        GenerationRequest r = story(kOpening, 3, sinks.size());
+        r.priority = priority;
+        const auto sink = std::make_shared<Collector>();
+        const bool is_taken = busy->submit(std::move(r), sink).has_value();
+        if (is_taken) sinks.push_back(sink);
+        return is_taken;
+    };
+    for (const bool is_taken : {true, true, false})
+        BOOST_TEST(submit(Priority::background) == is_taken);
+    for (const bool is_taken : {true, true, false})
+        BOOST_TEST(submit(Priority::interactive) == is_taken);
+    all_sent.set_value();
+    for (const auto& sink : sinks) {
+        sink->wait();
+        BOOST_TEST(sink->end.n_generated_tokens == 3);
+    }
+    while (busy->metrics().n_requests_waiting > 0) std::this_thread::yield();
+    BOOST_TEST(submit(Priority::background));
+    sinks.back()->wait();
+}
+
 BOOST_AUTO_TEST_CASE(the_queue_has_an_end_and_stopping_ends_every_request) {
     EngineOptions small = options();
     small.max_queue = 2;
@@ -197,6 +342,7 @@ BOOST_AUTO_TEST_CASE(the_queue_has_an_end_and_stopping_ends_every_request) {
         }
     }
     BOOST_TEST(n_refused >= 5);
+    BOOST_TEST(sinks.size() >= 2);
     for (const auto& sink : sinks) {
         BOOST_TEST(sink->n_ends == 1);
         BOOST_TEST((sink->end.reason == FinishReason::cancelled));

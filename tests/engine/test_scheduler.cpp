@@ -53,6 +53,35 @@ BOOST_AUTO_TEST_CASE(a_prompt_that_waits_for_anothers_pages_has_no_share) {
     BOOST_TEST(plan[1].index == 2);
 }
 
+BOOST_AUTO_TEST_CASE(the_background_has_one_step_of_many_while_others_compute) {
+    const std::vector<RequestFacts> requests = {
+        {.n_pending = 1, .is_decoding = true},
+        {.n_pending = 1, .is_decoding = true, .is_background = true},
+        {.n_pending = 300, .is_background = true}};
+    const StepLimits limits{.max_tokens = 256, .max_sequences = 8, .busy_prefill_tokens = 64};
+    std::size_t n_background = 0;
+    for (std::size_t rotation = 0; rotation < 10 * kBackgroundEvery; ++rotation) {
+        const auto plan = plan_step(requests, limits, rotation);
+        BOOST_TEST(std::ranges::count(plan, 0U, &StepShare::index) == 1);
+        BOOST_TEST((plan.size() == 1 || plan.size() == 3));
+        n_background += plan.size() == 3 ? 1 : 0;
+    }
+    BOOST_TEST(n_background == 10);
+}
+
+BOOST_AUTO_TEST_CASE(the_background_goes_on_where_others_wait_or_are_gone) {
+    const StepLimits limits{.max_tokens = 256, .max_sequences = 8, .busy_prefill_tokens = 64};
+    const std::vector<RequestFacts> alone = {{.n_pending = 300, .is_background = true}};
+    const std::vector<RequestFacts> beside = {{.n_pending = 40, .is_waiting = true},
+                                              {.n_pending = 300, .is_background = true}};
+    for (std::size_t rotation = 0; rotation < kBackgroundEvery; ++rotation) {
+        BOOST_TEST(plan_step(alone, limits, rotation).size() == 1);
+        const auto plan = plan_step(beside, limits, rotation);
+        BOOST_REQUIRE_EQUAL(plan.size(), 1);
+        BOOST_TEST(plan[0].index == 1);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_prompt_ends_where_open_slots_do_and_others_go_on) {
     // Two hold a slot each, a third takes one for the page it begins: of five, two are left.
     const std::vector<RequestFacts> requests = {

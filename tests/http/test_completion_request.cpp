@@ -107,6 +107,10 @@ const std::vector<Wrong> kWrongEverywhere{
     {R"("mirostat":2)", "mirostat"},
     {R"("typical_p":0.9)", "typical_p"},
     {R"("cache_salt":7)", "cache_salt"},
+    {R"("priority":1)", "priority"},
+    {R"("priority":"")", "priority"},
+    {R"("priority":"high")", "priority"},
+    {R"("service_tier":1)", "service_tier"},
     {R"("overflow":"slide")", "overflow"},
 };
 
@@ -266,6 +270,21 @@ BOOST_AUTO_TEST_CASE(every_truncation_of_a_good_body_is_an_error) {
     BOOST_REQUIRE(parse_completion_request(body, kLimits, kVocab).has_value());
     for (std::size_t n = 0; n < body.size(); ++n)
         BOOST_TEST(parse_completion_request(body.substr(0, n), kLimits, kVocab).has_error());
+}
+
+BOOST_AUTO_TEST_CASE(priority_is_named_here_or_by_openais_tier) {
+    const auto priority = [](const std::string& fields) {
+        return parse_completion_request(R"({"prompt":"a")" + fields + "}", kLimits, 4096)
+            .value()
+            .priority;
+    };
+    for (const char* fields :
+         {"", R"(,"priority":"interactive")", R"(,"priority":null)", R"(,"service_tier":"auto")",
+          R"(,"service_tier":"priority")", R"(,"service_tier":"flex","priority":"interactive")"})
+        BOOST_TEST((priority(fields) == Priority::interactive), fields);
+    for (const char* fields : {R"(,"priority":"background")", R"(,"service_tier":"flex")",
+                               R"(,"service_tier":"default","priority":"background")"})
+        BOOST_TEST((priority(fields) == Priority::background), fields);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

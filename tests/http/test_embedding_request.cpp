@@ -20,6 +20,7 @@ const std::vector<Wrong> kWrongEverywhere{
     {R"("pooling":"")", "pooling"},      {R"("pooling":["mean"])", "pooling"},
     {R"("session_id":7)", "session_id"}, {R"("session_id":"")", "session_id"},
     {R"("context":[1,2])", "context"},   {R"("cache_salt":"a\u0001")", "cache_salt"},
+    {R"("priority":0)", "priority"},     {R"("priority":"batch")", "priority"},
 };
 
 const std::vector<Wrong> kWrongOpenAi{
@@ -194,7 +195,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_each_apis_own_and_pooling_the_models) {
 BOOST_AUTO_TEST_CASE(fields_reach_the_request) {
     const EmbeddingRequest read =
         openai(R"("input":"a","model":"m","encoding_format":"base64","dimensions":3,"user":"u",
-                  "pooling":"mean","session_id":"s","context":"c","cache_salt":"t")")
+                  "pooling":"mean","session_id":"s","context":"c","cache_salt":"t","priority":"background")")
             .value();
     BOOST_TEST(read.is_base64);
     BOOST_TEST(read.n_values == 3U);
@@ -202,6 +203,7 @@ BOOST_AUTO_TEST_CASE(fields_reach_the_request) {
     BOOST_TEST(read.request.session == "s");
     BOOST_TEST(read.request.context == "c");
     BOOST_TEST(read.request.cache_salt == "t");
+    BOOST_TEST((read.request.priority == Priority::background));
     BOOST_TEST(openai(R"("input":"a","prompt_cache_key":"k")").value().request.session == "k");
     BOOST_TEST(embed(R"("input":"a","dimensions":2)").value().n_values == 2U);
     BOOST_TEST(embed(R"("input":"a","dimensions":0)").value().n_values == 8U);

@@ -44,6 +44,7 @@ const std::vector<Wrong> kWrongEverywhere{
     {R"("session_id":7)", "session_id"},
     {R"("session_id":"a\u0001")", "session_id"},
     {R"("cache_salt":{})", "cache_salt"},
+    {R"("priority":"low")", "priority"},
     {R"("options":[])", "options"},
     {R"("options":"temperature=1")", "options"},
     {R"("options":{"temperature":"hot"})", "options.temperature"},
@@ -264,7 +265,8 @@ BOOST_AUTO_TEST_CASE(what_asks_for_nothing_is_taken) {
 
 BOOST_AUTO_TEST_CASE(options_reach_the_request) {
     const CompletionRequest request =
-        generate(R"("prompt":"a","stream":false,"session_id":"s","cache_salt":"c","truncate":false,
+        generate(
+            R"("prompt":"a","stream":false,"session_id":"s","cache_salt":"c","priority":"background","truncate":false,
                     "options":{"temperature":0.5,"top_k":7,"top_p":0.25,"min_p":0.125,"seed":-7,
                     "num_predict":9,"stop":["x","y"],"repeat_penalty":1.25,"presence_penalty":0.5,
                     "frequency_penalty":-0.5,"repeat_last_n":-1})")
@@ -274,6 +276,7 @@ BOOST_AUTO_TEST_CASE(options_reach_the_request) {
     BOOST_TEST(!request.truncates);
     BOOST_TEST(request.session == "s");
     BOOST_TEST(request.cache_salt == "c");
+    BOOST_TEST((request.priority == Priority::background));
     BOOST_TEST(*request.max_tokens == 9U);
     BOOST_TEST(request.stop == (std::vector<std::string>{"x", "y"}),
                boost::test_tools::per_element());

@@ -151,6 +151,7 @@ BOOST_AUTO_TEST_CASE(anything_in_any_field_is_taken_or_refused_with_400) {
                                  "prompt_cache_key",
                                  "user",
                                  "service_tier",
+                                 "priority",
                                  "seed",
                                  "stop",
                                  "n",
@@ -292,7 +293,7 @@ BOOST_AUTO_TEST_CASE(what_asks_for_nothing_is_taken) {
 BOOST_AUTO_TEST_CASE(fields_reach_the_request_and_the_echo) {
     const ResponsesRequest read =
         parse(R"("input":"a","max_output_tokens":9,"temperature":0.5,"top_p":0.25,"seed":3,
-                 "prompt_cache_key":"k","cache_salt":"c","truncation":"auto","metadata":{"a":"b"},
+                 "prompt_cache_key":"k","cache_salt":"c","service_tier":"flex","truncation":"auto","metadata":{"a":"b"},
                  "instructions":"i","reasoning":{"effort":"low"})")
             .value();
     BOOST_TEST(*read.request.max_tokens == 9U);
@@ -301,6 +302,8 @@ BOOST_AUTO_TEST_CASE(fields_reach_the_request_and_the_echo) {
     BOOST_TEST(*read.request.sampling.seed == 3U);
     BOOST_TEST(read.request.session == "k");
     BOOST_TEST(read.request.cache_salt == "c");
+    BOOST_TEST((read.request.priority == Priority::background));
+    BOOST_TEST((read.echo.priority == Priority::background));
     BOOST_TEST(read.request.truncates);
     BOOST_TEST(*read.echo.max_output_tokens == 9U);
     BOOST_TEST(*read.echo.prompt_cache_key == "k");

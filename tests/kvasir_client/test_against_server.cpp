@@ -26,10 +26,16 @@ BOOST_FIXTURE_TEST_SUITE(against_server, ServerFixture)
 
 BOOST_AUTO_TEST_CASE(a_story_is_streamed_with_its_figures) {
     engine->set_cached_tokens(1);
-    Child child(kProgram,
-                to_server({"run", "Once upon a time", "--stats", "--temperature", "0.5", "--top-k",
-                           "4", "--top-p", "0.9", "--min-p", "0.1", "--seed", "7", "--stop", "END",
-                           "--repetition-penalty", "1.5", "-n", "9"}));
+    Child child(kProgram, to_server({"run",     "Once upon a time",
+                                     "--stats", "--temperature",
+                                     "0.5",     "--top-k",
+                                     "4",       "--top-p",
+                                     "0.9",     "--min-p",
+                                     "0.1",     "--seed",
+                                     "7",       "--stop",
+                                     "END",     "--repetition-penalty",
+                                     "1.5",     "-n",
+                                     "9",       "--background"}));
     BOOST_TEST(child.wait() == 0);
     BOOST_TEST(child.output == "Once upon a time.\n");
     BOOST_TEST(child.errors.find(" (1 cached), first token after ") != std::string::npos);
@@ -43,6 +49,7 @@ BOOST_AUTO_TEST_CASE(a_story_is_streamed_with_its_figures) {
     BOOST_TEST(request.sampling.repetition_penalty == 1.5F);
     BOOST_TEST(request.sampling.seed.value() == 7U);
     BOOST_TEST((request.stop == std::vector<std::string>{"END"}));
+    BOOST_TEST((request.priority == Priority::background));
 }
 
 BOOST_AUTO_TEST_CASE(every_question_is_answered) {

@@ -65,6 +65,7 @@ BOOST_AUTO_TEST_CASE(every_option_arrives) {
                                    "--stats",
                                    "--json",
                                    "--echo",
+                                   "--background",
                                    "--socket",
                                    "/tmp/s",
                                    "text"})
@@ -80,6 +81,7 @@ BOOST_AUTO_TEST_CASE(every_option_arrives) {
     BOOST_TEST((g.stop == std::vector<std::string>{"a", "\n"}));
     BOOST_TEST(g.model == "m");
     BOOST_TEST((options.stats && options.json && options.echo));
+    BOOST_TEST(g.background);
     BOOST_TEST(options.endpoint.socket_path == "/tmp/s");
 }
 
