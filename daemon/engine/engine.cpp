@@ -110,6 +110,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                   .pooling = model.is_mean_pooled() ? Pooling::mean : Pooling::last,
                   .n_parameters = model.n_parameters(),
                   .chat_template = model.chat_template(),
+                  .tool_template = model.tool_template(),
                   .bos_text = model.bos_text(),
                   .eos_text = model.eos_text(),
                   .tokenizer = model.tokenizer()});

@@ -153,9 +153,14 @@ struct ModelInfo {
     Pooling pooling = Pooling::last;     // where a request does not say
     std::uint64_t n_parameters = 0;
     std::string chat_template;  // Jinja source; empty: the model has none
+    std::string tool_template;  // in its place where there are tools; empty: it is for both
     std::string bos_text;       // tokens as templates write them
     std::string eos_text;
     std::shared_ptr<const Tokenizer> tokenizer;  // its const members may be called from any thread
+
+    const std::string& template_for(bool has_tools) const {
+        return has_tools && !tool_template.empty() ? tool_template : chat_template;
+    }
 };
 
 struct EngineState {

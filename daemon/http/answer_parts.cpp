@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/http/chat_text.hpp"
 #include "daemon/http/server_context.hpp"
 #include "daemon/model/tokenizer.hpp"
 
@@ -29,10 +30,11 @@ AnswerPart join_calls(AnswerPart part) {
 AnswerParts AnswerParts::create(CompletionRequest& request, const ModelInfo& model) {
     AnswerParts made;
     if (!request.chat_variables) return made;
+    const std::string& source = model.template_for(has_tools(*request.chat_variables));
     AnswerParser::Options options{
         // A forced call is an object alone.
-        .syntax = request.call_grammar ? CallSyntax::object : find_call_syntax(model.chat_template),
-        .has_thoughts = !request.grammar && writes_thoughts(model.chat_template),
+        .syntax = request.call_grammar ? CallSyntax::object : find_call_syntax(source),
+        .has_thoughts = !request.grammar && writes_thoughts(source),
         .functions = {request.functions.begin(), request.functions.end()}};
     if (!request.calls_in_parallel) options.n_most_calls = 1;
     if (options.functions.empty() && !options.has_thoughts) return made;

@@ -1,5 +1,6 @@
 #include "daemon/http/chat_text.hpp"
 
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -50,10 +51,10 @@ bool takes_argument_text(const ChatTemplate& parsed) {
     return text.has_value() && text->find(kArguments) != std::string::npos;
 }
 
-std::shared_ptr<const ChatFormat> make_format(const ModelInfo& model) {
+std::shared_ptr<const ChatFormat> make_format(const ModelInfo& model, const std::string& source) {
     auto format = std::make_shared<ChatFormat>();
-    format->source = model.chat_template;
-    auto parsed = ChatTemplate::create(model.chat_template);
+    format->source = source;
+    auto parsed = ChatTemplate::create(source);
     if (parsed.has_error()) {
         log_error("chat template", {{"model", model.id}, {"error", parsed.error().message}});
         format->error = std::move(parsed).error();
@@ -72,17 +73,22 @@ std::shared_ptr<const ChatFormat> make_format(const ModelInfo& model) {
     return format;
 }
 
-/// Made at the first call for a model.
-std::shared_ptr<const ChatFormat> find_format(const ModelInfo& model) {
+/// Made at the first call for a model's template.
+std::shared_ptr<const ChatFormat> find_format(const ModelInfo& model,
+                                              const json::object& variables) {
+    struct Made {
+        std::weak_ptr<const Tokenizer> made_for;
+        std::shared_ptr<const ChatFormat> format;
+    };
     static std::mutex mutex;
-    static std::weak_ptr<const Tokenizer> made_for;
-    static std::shared_ptr<const ChatFormat> format;
+    static std::array<Made, 2> all;  // without tools, with tools
+    const bool with_tools = has_tools(variables);
+    const std::string& source = model.template_for(with_tools);
     const std::lock_guard lock(mutex);
-    if (made_for.lock() == model.tokenizer && format && format->source == model.chat_template)
-        return format;
-    format = make_format(model);
-    made_for = model.tokenizer;
-    return format;
+    Made& made = all[with_tools ? 1 : 0];
+    if (made.made_for.lock() != model.tokenizer || !made.format || made.format->source != source)
+        made = {model.tokenizer, make_format(model, source)};
+    return made.format;
 }
 
 /// Templates of text-only models join content with strings: parts of text become one string.
@@ -161,7 +167,7 @@ ApiResult<Rendered> render(const ModelInfo& model, const ChatFormat& format,
 
 ApiResult<std::vector<TokenId>> encode_whole(const ModelInfo& model,
                                              const json::object& variables) {
-    KVASIR_TRY(const Rendered rendered, render(model, *find_format(model), variables));
+    KVASIR_TRY(const Rendered rendered, render(model, *find_format(model, variables), variables));
     KVASIR_TRY_VOID(check_prompt_bytes(model, rendered.text.size(), "messages"));
     const Tokenizer& tokenizer = *model.tokenizer;
     std::vector<TokenId> ids;
@@ -236,8 +242,13 @@ ChatWriter chat_writer(const ModelInfo& model) {
     return model.chat_template.empty() ? ChatWriter::chat_ml : ChatWriter::model_template;
 }
 
+bool has_tools(const json::object& variables) {
+    const json::value* tools = variables.if_contains("tools");
+    return tools != nullptr && tools->is_array() && !tools->get_array().empty();
+}
+
 ApiResult<std::string> render_with_template(const ModelInfo& model, const json::object& variables) {
-    KVASIR_TRY(Rendered rendered, render(model, *find_format(model), variables));
+    KVASIR_TRY(Rendered rendered, render(model, *find_format(model, variables), variables));
     return std::move(rendered.text);
 }
 

@@ -19,6 +19,9 @@ namespace kvasir {
 /// model_template where the model has one.
 ChatWriter chat_writer(const ModelInfo& model);
 
+/// Whether a conversation declares tools: models may have a template for these alone.
+bool has_tools(const boost::json::object& variables);
+
 /// variables: as take_chat_variables made them. Errors: 400 with the template's own sentence where
 /// it raises one, and where it takes apart the text of a special token; blame messages.
 ApiResult<std::string> render_with_template(const ModelInfo& model,

@@ -133,7 +133,7 @@ void post_ollama_show(ServerContext& context, const ExchangePtr& exchange) {
     json.key("messages").begin_array().end_array();
     write_model_info(json, *model);
     json.key("capabilities").begin_array().string("completion").string("embedding");
-    if (find_call_syntax(model->chat_template) != CallSyntax::none) json.string("tools");
+    if (find_call_syntax(model->template_for(true)) != CallSyntax::none) json.string("tools");
     if (writes_thoughts(model->chat_template)) json.string("thinking");
     json.end_array();
     json.field("modified_at", start_time()).end_object();

@@ -258,6 +258,8 @@ Result<> Model::choose_lengths(const ModelOptions& options) {
 Result<> Model::read_chat(const ModelSource& source) {
     KVASIR_TRY(const auto jinja, source.find_string("tokenizer.chat_template"));
     chat_template_ = jinja.value_or("");
+    KVASIR_TRY(const auto with_tools, source.find_string("tokenizer.chat_template.tool_use"));
+    tool_template_ = with_tools.value_or("");
     if (const auto bos = tokenizer_->bos()) bos_text_ = tokenizer_->token_bytes(*bos, true);
     KVASIR_TRY(const auto eos, source.find_u32("tokenizer.ggml.eos_token_id"));
     if (eos && *eos < tokenizer_->n_vocab())

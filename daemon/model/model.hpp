@@ -64,6 +64,7 @@ public:
     const std::string& architecture() const { return architecture_; }
     /// Jinja source, and the tokens it writes by name; empty where the file has none.
     const std::string& chat_template() const { return chat_template_; }
+    const std::string& tool_template() const { return tool_template_; }
     const std::string& bos_text() const { return bos_text_; }
     const std::string& eos_text() const { return eos_text_; }
     std::uint64_t n_parameters() const { return n_parameters_; }
@@ -134,6 +135,7 @@ private:
     std::string name_;
     std::string architecture_;
     std::string chat_template_;
+    std::string tool_template_;
     std::string bos_text_;
     std::string eos_text_;
     std::uint64_t n_parameters_ = 0;

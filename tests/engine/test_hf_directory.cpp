@@ -27,13 +27,15 @@ BOOST_AUTO_TEST_CASE(text_files_reach_the_model) {
                                   {"eos_token", {{"content", "<|im_end|>"}, {"lstrip", false}}},
                                   {"add_bos_token", true},
                                   {"chat_template",
-                                   {{{"name", "tool"}, {"template", "no"}},
+                                   {{{"name", "rag"}, {"template", "no"}},
+                                    {{"name", "tool_use"}, {"template", "{{ tools }}"}},
                                     {{"name", "default"}, {"template", "{{ bos_token }}"}}}}};
     directory.write(dir.path());
     write_text(dir.path() / "generation_config.json", R"({"eos_token_id": 66})");
     const auto model = load_model(dir.path()).value();
     const Tokenizer& tokenizer = *model->tokenizer();
     BOOST_TEST(model->chat_template() == "{{ bos_token }}");
+    BOOST_TEST(model->tool_template() == "{{ tools }}");
     BOOST_TEST(model->bos_text() == "<s>");
     BOOST_TEST(model->eos_text() == "<|im_end|>");
     BOOST_TEST((tokenizer.bos() == TokenId{256}));
@@ -47,6 +49,12 @@ BOOST_AUTO_TEST_CASE(text_files_reach_the_model) {
     const auto again = open_model(dir.path()).value();
     BOOST_TEST(again.source->find_string("tokenizer.chat_template").value().value() ==
                "{{ messages }}");
+    const char* const tool_key = "tokenizer.chat_template.tool_use";
+    BOOST_TEST(!again.source->find_string(tool_key).value().has_value());
+    std::filesystem::create_directory(dir.path() / "additional_chat_templates");
+    write_text(dir.path() / "additional_chat_templates" / "tool_use.jinja", "{{ tools | tojson }}");
+    const auto with_tools = open_model(dir.path()).value();
+    BOOST_TEST(with_tools.source->find_string(tool_key).value().value() == "{{ tools | tojson }}");
     // A tokenizer alone needs no weights.
     std::filesystem::remove(dir.path() / "model.safetensors");
     BOOST_TEST(open_model(dir.path()).has_error());

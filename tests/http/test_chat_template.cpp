@@ -144,6 +144,22 @@ BOOST_AUTO_TEST_CASE(errors_are_the_templates_sentences) {
     BOOST_TEST((broken.error().kind == ErrorKind::unsupported_parameter));
 }
 
+BOOST_AUTO_TEST_CASE(a_template_for_tools_writes_conversations_that_have_some) {
+    ModelInfo model = model_with("{{ messages[0].content }}");
+    model.tool_template = "{{ tools[0].function.name }}: {{ messages[0].content }}";
+    json::object variables = conversation("hay");
+    for (int round = 0; round < 2; ++round) {
+        variables.erase("tools");
+        BOOST_TEST(render_with_template(model, variables).value() == "hay");
+        variables["tools"] = json::array();
+        BOOST_TEST(render_with_template(model, variables).value() == "hay");
+        variables["tools"] = json::parse(R"([{"type":"function","function":{"name":"sew"}}])");
+        BOOST_TEST(render_with_template(model, variables).value() == "sew: hay");
+    }
+    model.tool_template.clear();
+    BOOST_TEST(render_with_template(model, variables).value() == "hay");
+}
+
 BOOST_AUTO_TEST_CASE(the_body_is_passed_as_sent) {
     const ModelInfo model = model_with(kTemplate);
     const auto request = parse_chat_request(

@@ -103,6 +103,25 @@ struct ToolsFixture : HttpFixture {
 
 BOOST_FIXTURE_TEST_SUITE(http_tools, ToolsFixture)
 
+BOOST_AUTO_TEST_CASE(a_template_for_tools_says_how_calls_are_written) {
+    auto model = std::make_shared<ModelInfo>(*tales_model());
+    model->chat_template = "{{ messages[0].content }}";
+    model->tool_template = kTemplate;
+    engine = std::make_shared<FakeEngine>(model);
+    engine->set_pieces(thinks_and_calls);
+    const json::value chat =
+        post("/v1/chat/completions", {{"messages", hello}, {"tools", nested_tools()}});
+    const json::value& message = chat.at("choices").at(0).at("message");
+    BOOST_TEST(message.at("reasoning_content").as_string() == "Hm, the sea");
+    BOOST_TEST(message.at("tool_calls").as_array().size() == 2U);
+    const json::value plain = post("/v1/chat/completions", {{"messages", hello}});
+    BOOST_TEST(prompt_of(1) == "Hello");
+    BOOST_TEST(plain.at("choices").at(0).at("message").at("content").as_string().starts_with(
+        "<think>Hm,"));
+    const json::value shown = post("/api/show", {{"model", "any"}});
+    BOOST_TEST(json::serialize(shown.at("capabilities")).find("tools") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(whole_answers_say_the_same_in_three_shapes) {
     engine->set_pieces(thinks_and_calls);
     const json::value chat =

@@ -143,6 +143,8 @@ void HfDirectory::add_made(const std::string& name, std::vector<float> values) {
 void HfDirectory::add_text(HfText text) {
     tokenizer_ = std::move(text.tokenizer);
     if (!text.chat_template.empty()) add_key("tokenizer.chat_template", text.chat_template);
+    if (!text.tool_template.empty())
+        add_key("tokenizer.chat_template.tool_use", text.tool_template);
     if (text.eos) add_key("tokenizer.ggml.eos_token_id", *text.eos);
 }
 

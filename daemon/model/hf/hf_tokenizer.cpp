@@ -40,20 +40,24 @@ Result<std::optional<std::string>> read_token(const HfConfig& config, std::strin
     return std::optional(std::string(content));
 }
 
-/// A template, or several by name, of which "default" is the one.
-Result<std::string> read_template(const HfConfig& config) {
+/// A template, or several by name: "default" is the one, "tool_use" where there are tools.
+Result<> read_templates(const HfConfig& config, HfText& out) {
     const auto* value = config.fields().find("chat_template");
-    if (value == nullptr) return std::string();
-    if (const auto* text = value->if_string()) return std::string(*text);
+    if (value == nullptr) return {};
+    if (const auto* text = value->if_string()) {
+        out.chat_template = *text;
+        return {};
+    }
     KVASIR_TRY(const auto* templates, config.fields().get_array("chat_template", 64));
     for (const boost::json::value& one : *templates) {
         KVASIR_TRY(const JsonMembers fields,
                    JsonMembers::create(one, config.fields().where() + ": chat_template"));
         KVASIR_TRY(const std::string_view name, fields.get_string("name"));
         KVASIR_TRY(const std::string_view text, fields.get_string("template"));
-        if (name == "default") return std::string(text);
+        if (name == "default") out.chat_template = text;
+        if (name == "tool_use") out.tool_template = text;
     }
-    return std::string();
+    return {};
 }
 
 Result<std::string> read_template_file(const std::filesystem::path& path) {
@@ -78,8 +82,7 @@ Result<> read_tokenizer_config(const std::filesystem::path& path, TokenizerConfi
     if (config.has("add_bos_token")) {
         KVASIR_TRY(out.add_bos, config.bool_or("add_bos_token", false));
     }
-    KVASIR_TRY(text.chat_template, read_template(config));
-    return {};
+    return read_templates(config, text);
 }
 
 Result<> read_generation_config(const std::filesystem::path& path, TokenizerConfig& out) {
@@ -107,6 +110,11 @@ Result<HfText> read_hf_text(const std::filesystem::path& dir, const HfConfig& co
     }
     if (has_file(dir / "chat_template.jinja")) {
         KVASIR_TRY(text.chat_template, read_template_file(dir / "chat_template.jinja"));
+        text.tool_template.clear();  // of another file's
+    }
+    const auto tool_file = dir / "additional_chat_templates" / "tool_use.jinja";
+    if (has_file(tool_file)) {
+        KVASIR_TRY(text.tool_template, read_template_file(tool_file));
     }
     if (!has_file(dir / "tokenizer.json")) return text;
     KVASIR_TRY(text.tokenizer, Tokenizer::create_from_json(dir / "tokenizer.json", out));

@@ -15,6 +15,7 @@ namespace kvasir {
 struct HfText {
     std::shared_ptr<const Tokenizer> tokenizer;  // nullptr: the directory has none
     std::string chat_template;                   // empty: none
+    std::string tool_template;                   // in its place where there are tools
     std::optional<TokenId> eos;                  // the one that templates write
 };
 
