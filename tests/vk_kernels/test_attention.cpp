@@ -223,8 +223,12 @@ struct Runner {
         record;
 };
 
-Runner op_runner(Gpu& gpu, const Case& c) {
-    const auto op = std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale(), c.cap);
+constexpr std::uint32_t kGpuRows = 4;
+
+/// n_rows: that share a page; 0: as suits the device.
+Runner op_runner(Gpu& gpu, const Case& c, std::uint32_t n_rows = 0) {
+    const auto op =
+        std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale(), c.cap, n_rows);
     op->prepare({c.keys, c.values}, c.n_slabs, c.reach).value();
     return {op->tile_tokens(),
             [op](Recorder& recorder, const Scene& scene, const Attention::Work& work,
@@ -342,8 +346,8 @@ std::vector<std::uint32_t> bits(const std::vector<float>& values) {
     return out;
 }
 
-/// The reference, then the same bits by every other way to compute them.
-void check_scene(Gpu& gpu, const Scene& scene, const Runner& runner) {
+/// The reference, then the same bits by every other way to compute them. Returns them.
+std::vector<std::uint32_t> check_scene(Gpu& gpu, const Scene& scene, const Runner& runner) {
     const Case& c = scene.shape();
     const auto one_by_one = attend(gpu, scene, runner, {});
     scene.check(one_by_one);
@@ -371,6 +375,14 @@ void check_scene(Gpu& gpu, const Scene& scene, const Runner& runner) {
     const auto end = begin + static_cast<std::ptrdiff_t>(s.n_rows * scene.row_floats());
     BOOST_TEST(std::equal(alone.begin() + begin, alone.begin() + end, expected.begin() + begin),
                c << ": alone gives other bits than in company");
+    return expected;
+}
+
+void check_op(Gpu& gpu, const Scene& scene) {
+    const Case& c = scene.shape();
+    const auto alone = check_scene(gpu, scene, op_runner(gpu, c, 1));
+    BOOST_TEST((check_scene(gpu, scene, op_runner(gpu, c, kGpuRows)) == alone),
+               c << ": rows that share a page have other bits than alone");
 }
 
 const std::vector<std::uint32_t> kLengths{1, 31, 32, 33, 64, 65, 513, 600, 1100};
@@ -384,8 +396,7 @@ BOOST_AUTO_TEST_CASE(every_length_is_the_references_softmax_and_tiles_and_splits
     Gpu& gpu = Gpu::get();
     for (const Case& c : {Case{64, 2, 1, kKvF16, kKvF16}, Case{48, 1, 2, kKvInt4, kKvInt4},
                           Case{64, 1, 4, kKvInt8, kKvInt8}}) {
-        const Scene scene(gpu, c, kLengths);
-        check_scene(gpu, scene, op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths));
     }
 }
 
@@ -400,11 +411,9 @@ BOOST_AUTO_TEST_CASE(every_head_dim_format_and_grouping_agrees_with_the_referenc
                           Case{32, 3, 1, kKvInt8, kKvInt4}, Case{40, 2, 1, kKvInt4, kKvInt8},
                           Case{8, 2, 1, kKvInt4, kKvInt4}, Case{24, 3, 1, kKvF16, kKvInt8}}) {
         const Scene scene(gpu, c, kFewLengths);
-        Runner runner = op_runner(gpu, c);
-        // A CPU device compiles these tiles of several tokens for up to a minute.
+        // A CPU device compiles these tiles of several rows for up to a minute.
         const bool is_slow = c.head_dim > 128 || c.head_dim < 48;
-        if (is_slow && gpu.device->limits().is_cpu) runner.tile_tokens = 1;
-        check_scene(gpu, scene, runner);
+        check_scene(gpu, scene, op_runner(gpu, c, is_slow ? 0 : kGpuRows));
     }
 }
 
@@ -413,9 +422,7 @@ BOOST_AUTO_TEST_CASE(pages_in_several_slabs_are_found) {
     for (const Case& c : {Case{32, 1, 1, kKvInt4, kKvInt4, 4}, Case{48, 1, 2, kKvInt8, kKvF16, 3},
                           Case{32, 2, 1, kKvF16, kKvF16, 2}}) {
         const Scene scene(gpu, c, {40, 700});
-        Runner runner = op_runner(gpu, c);
-        runner.tile_tokens = 1;
-        check_scene(gpu, scene, runner);
+        check_scene(gpu, scene, op_runner(gpu, c));
     }
 }
 
@@ -424,16 +431,14 @@ BOOST_AUTO_TEST_CASE(peaked_scores_agree_with_the_reference) {
     Gpu& gpu = Gpu::get();
     for (const Case& c : {Case{48, 2, 2, kKvInt4, kKvInt8}, Case{64, 1, 1, kKvF16, kKvF16}}) {
         const Scene scene(gpu, c, {1, 33, 1100}, 12);
-        Runner runner = op_runner(gpu, c);
-        runner.tile_tokens = 1;
-        check_scene(gpu, scene, runner);
+        check_scene(gpu, scene, op_runner(gpu, c));
     }
 }
 
 BOOST_AUTO_TEST_CASE(what_unwritten_slots_hold_does_not_show) {
     Gpu& gpu = Gpu::get();
     for (const Case& c : {Case{48, 2, 1, kKvInt4, kKvInt4}, Case{64, 2, 1, kKvF32, kKvF32}}) {
-        const Runner runner = op_runner(gpu, c);
+        const Runner runner = op_runner(gpu, c, kGpuRows);
         const Plan tiles{.tile_tokens = runner.tile_tokens};
         const auto expected = bits(attend(gpu, Scene(gpu, c, kFewLengths), runner, tiles));
         for (const float unwritten : {65504.0F, -65504.0F, INFINITY, -INFINITY, 0.0F}) {
@@ -466,12 +471,12 @@ BOOST_AUTO_TEST_CASE(a_window_hides_what_lies_before_it) {
     Gpu& gpu = Gpu::get();
     for (const std::uint32_t window : {1U, 3U, 32U, 33U, 36U, 64U, 500U, 515U, 600U, 2000U}) {
         const Case c{64, 1, 2, kKvInt8, kKvInt4, 1, {.window = window}};
-        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths));
     }
     for (const Case& c : {Case{48, 2, 1, kKvF16, kKvF16, 2, {.window = 70}},
                           Case{64, 1, 4, kKvInt4, kKvInt4, 1, {.window = 35}},
                           Case{64, 2, 1, kKvF32, kKvF32, 1, {.window = 530}}})
-        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths));
 }
 
 /// Sinks that end in a page, on a border, in the second split; pages that are sink and window both.
@@ -481,18 +486,18 @@ BOOST_AUTO_TEST_CASE(sinks_are_seen_beside_the_window_by_their_own_query) {
          {AttentionReach{41, 4}, AttentionReach{8, 4}, AttentionReach{33, 32},
           AttentionReach{500, 1}, AttentionReach{100, 530}, AttentionReach{3, 70}}) {
         const Case c{64, 1, 2, kKvInt8, kKvInt4, 1, reach};
-        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths));
     }
     for (const Case& c :
          {Case{48, 2, 1, kKvF16, kKvF16, 2, {70, 5}}, Case{64, 2, 1, kKvF32, kKvF32, 1, {9, 3}}})
-        check_scene(gpu, Scene(gpu, c, kLengths), op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths));
 }
 
 BOOST_AUTO_TEST_CASE(a_cap_bounds_scores) {
     Gpu& gpu = Gpu::get();
     for (const Case& c : {Case{64, 1, 2, kKvF16, kKvF16, 1, {}, 2.0F},
                           Case{48, 1, 1, kKvInt8, kKvInt4, 1, {.window = 40}, 50.0F}})
-        check_scene(gpu, Scene(gpu, c, kLengths, 3), op_runner(gpu, c));
+        check_op(gpu, Scene(gpu, c, kLengths, 3));
 }
 
 BOOST_AUTO_TEST_CASE(without_subgroup_shuffles_windows_sinks_and_caps_are_the_same) {

@@ -36,9 +36,10 @@ public:
         std::uint32_t n_rows = 0;
     };
 
-    /// score_cap: soft bound of scaled scores; 0: none.
+    /// score_cap: soft bound of scaled scores; 0: none. n_rows: query rows, of heads or tokens,
+    /// that a workgroup shares a page among; 0: as suits the device. The bits are the same.
     Attention(Device& device, const HeadShape& heads, std::uint32_t open_format, float score_scale,
-              float score_cap = 0);
+              float score_cap = 0, std::uint32_t n_rows = 0);
     Result<> prepare(const KvFormats& formats, std::uint32_t n_slabs,
                      const AttentionReach& reach = {});
     /// Most tokens a tile may have; tiles of more than one token must not cross a page border.
