@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint32_t kMergeThreads = 64;
 /// Query rows that share what a workgroup reads of a page. A GPU keeps them in registers. lavapipe
 /// spills from two on, and its pages are in the core's cache anyway: over 4,096 tokens a row alone
-/// takes 0.6 (f16), 0.35 (int8), 0.25 (int4) of the time that it takes among four.
+/// takes 0.6 (f16), 0.35 (int8), 0.25 (int4) of the time that it takes among four. For the same
+/// reason sequences that decode on one prefix read it each for itself there.
 std::uint32_t rows_for(const DeviceLimits& limits) {
     return limits.is_cpu ? 1 : 4;
 }
