@@ -147,6 +147,36 @@ class Hostile(unittest.TestCase):
         self.assert_serves()
         self.assert_memory_back(before)
 
+    def test_ten_thousand_connections(self):
+        """Half a request on each: memory stays the limit's share, and the neighbour's stream comes whole."""
+        n_connections = 10_000
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < n_connections + 100:
+            self.skipTest("this process may not open 10,000 connections")
+        before = most = self.daemon.resident_bytes()
+        reader = self.daemon.stream("/v1/completions", {k: v for k, v in LONG.items() if k != "stream"})
+        events = [next(reader)]
+        held = []
+        for i in range(n_connections):
+            sock = self.daemon.raw()
+            try:
+                sock.sendall(half_request())
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # one too many
+            held.append(sock)
+            if i % 100 == 0:
+                most = max(most, self.daemon.resident_bytes())
+        events += reader
+        self.assertEqual(events[-1], "[DONE]")
+        self.assertGreater(len(events), 400)
+        self.assertLess(most - before, (1024 + 16) * 32 * 1024)
+        for sock in held:
+            sock.close()
+        self.assertTrue(self.daemon.eventually(lambda: self.daemon.get("/health")[0] == 200))
+        self.assertTrue(self.daemon.eventually(lambda: self.daemon.metric("kvasir_http_connections") == 1))
+        self.assertGreater(self.daemon.metric("kvasir_http_refused_total"), n_connections / 2)
+        self.assert_serves()
+        self.assert_memory_back(before)
+
     def test_more_connections_than_there_are(self):
         held = [self.daemon.raw(timeout=10) for _ in range(1100)]
         for sock in held[1024 + 16:]:  # the limit, and the reserve for /health
