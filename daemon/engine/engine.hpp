@@ -26,7 +26,7 @@ namespace kvasir {
 struct EngineOptions {
     ModelOptions model;
     bool auto_kv = false;          // choose model.kv by test, see kv_quality.hpp
-    std::uint32_t max_queue = 64;  // requests that wait for a place; half of them of the background
+    std::uint32_t max_queue = 64;  // that wait for a place; at most half of the background
     Holders::Limits holders;
     std::uint64_t host_budget_bytes = 0;            // of pages in host memory; 0: none
     std::optional<std::uint64_t> anonymous_ttl_ms;  // of pages no one holds by name, since last use

@@ -6,21 +6,18 @@
 The model needs a context of a little more than the opening. Each round is a new opening: one cold session, then the warm
 ones; medians over rounds.
 """
-import argparse
 import random
 import statistics
 import sys
 import time
 
-from running_daemon import RunningDaemon
+from running_daemon import RunningDaemon, arguments
 
 PAGE = 32
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bin", required=True)
-    p.add_argument("--model", required=True)
+    p = arguments(__doc__)
     p.add_argument("--opening", type=int, default=1000)
     p.add_argument("--question", type=int, default=8)
     p.add_argument("--sessions", type=int, default=12)

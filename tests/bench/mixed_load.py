@@ -6,7 +6,6 @@ memory. Exits with 1 where something was.
 
   mixed_load.py --bin build/release/bin --model M.gguf [--minutes 60] [--clients 64] [--seed 1]
 """
-import argparse
 import asyncio
 import collections
 import json
@@ -14,7 +13,7 @@ import random
 import statistics
 import time
 
-from running_daemon import RunningDaemon
+from running_daemon import RunningDaemon, arguments
 
 WORDS = "the king queen fox wolf wood river mountain gold silver night daughter son witch bread door window sea tale old young".split()
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
@@ -212,10 +211,10 @@ async def run(a, daemon):
         began = time.monotonic()
         while True:
             memory.append((time.monotonic() - began, daemon.resident_bytes()))
-            if len(memory) % 12 == 1:
+            if len(memory) % 60 == 1:
                 print(f"{memory[-1][0] / 60:5.1f} min: {memory[-1][1] / 2 ** 20:.1f} MiB, {sum(load.done.values())} done, {len(load.wrong)} wrong"
                       f"{', the last: ' + load.wrong[-1] if load.wrong else ''}", flush=True)
-            await asyncio.sleep(5)
+            await asyncio.sleep(1)
 
     watcher = asyncio.ensure_future(watch())
     await asyncio.gather(*(load.client(i) for i in range(a.clients)))
@@ -224,9 +223,7 @@ async def run(a, daemon):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bin", required=True)
-    p.add_argument("--model", required=True)
+    p = arguments(__doc__)
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--clients", type=int, default=64)
     p.add_argument("--seed", type=int, default=1)

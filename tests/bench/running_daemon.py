@@ -1,4 +1,5 @@
 """kvasird on a socket of its own, for the benchmarks."""
+import argparse
 import http.client
 import json
 import os
@@ -7,6 +8,14 @@ import socket
 import subprocess
 import tempfile
 import time
+
+
+def arguments(description):
+    """What every benchmark is told; each adds its own."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--model", required=True)
+    return parser
 
 
 class UnixConnection(http.client.HTTPConnection):

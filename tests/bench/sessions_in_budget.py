@@ -6,10 +6,9 @@ other, then all again, newest first. A conversation counts when its second reque
 
   sessions_in_budget.py --bin build/release/bin --model M.gguf [--tokens 4096] [--sessions 4]
 """
-import argparse
 import random
 
-from running_daemon import RunningDaemon
+from running_daemon import RunningDaemon, arguments
 
 PAGE = 32
 
@@ -45,9 +44,7 @@ def measure(a, kv, budget, n):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bin", required=True)
-    p.add_argument("--model", required=True)
+    p = arguments(__doc__)
     p.add_argument("--tokens", type=int, default=4096)
     p.add_argument("--sessions", type=int, default=4)
     p.add_argument("--vocab", type=int, default=4000)

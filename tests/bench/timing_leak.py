@@ -6,13 +6,12 @@ is faster": 0.5 is a coin. As a check of the method, the observer's own repetiti
 
   timing_leak.py --bin build/release/bin --model M.gguf [--pairs 200]
 """
-import argparse
 import multiprocessing
 import os
 import random
 import time
 
-from running_daemon import RunningDaemon, UnixConnection
+from running_daemon import RunningDaemon, arguments, UnixConnection
 
 
 def user(uid, socket_path, pipe):
@@ -59,9 +58,7 @@ def auc(faster, slower):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bin", required=True)
-    p.add_argument("--model", required=True)
+    p = arguments(__doc__)
     p.add_argument("--pairs", type=int, default=200)
     p.add_argument("--tokens", type=int, default=96)
     p.add_argument("--vocab", type=int, default=4000)

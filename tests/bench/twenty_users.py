@@ -7,7 +7,6 @@ where only whole pages are found again.
 
   twenty_users.py --bin build/release/bin --model M.gguf [--budget 8192] [--at-once 1] [--host 0]
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -15,7 +14,7 @@ import random
 import subprocess
 import tempfile
 
-from running_daemon import RunningDaemon
+from running_daemon import RunningDaemon, arguments
 
 PAGE = 32
 
@@ -44,9 +43,7 @@ class Trace:
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bin", required=True)
-    p.add_argument("--model", required=True)
+    p = arguments(__doc__)
     p.add_argument("--budget", type=int, default=8192, help="tokens")
     p.add_argument("--at-once", type=int, default=1)
     p.add_argument("--host", type=int, default=0, help="tokens of the host tier")

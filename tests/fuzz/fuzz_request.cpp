@@ -212,6 +212,9 @@ struct Server {
     }
 
     void answer(HttpRequest request) {
+        request.id = "req_1";
+        request.peer.uid = 1;
+        request.bound_sessions = std::make_shared<BoundSessions>();
         engine->set_answer(request.body.bytes().substr(0, 256));
         const auto exchange = std::make_shared<FuzzExchange>(std::move(request));
         route_request(context, exchange);
@@ -238,10 +241,7 @@ struct Server {
                 if (progress.n_consumed == 0) return;
             }
             HttpRequest request = parser.describe();
-            request.id = "req_1";
             request.over_tcp = over_tcp;
-            request.peer.uid = 1;
-            request.bound_sessions = std::make_shared<BoundSessions>();
             request.body = parser.take_body();
             const bool keeps = parser.keep_alive();
             answer(std::move(request));
@@ -252,11 +252,8 @@ struct Server {
     /// A body alone: what a header would say of it is always right.
     void post(const char* path, std::string_view body) {
         HttpRequest request;
-        request.id = "req_1";
         request.method = "POST";
         request.path = path;
-        request.peer.uid = 1;
-        request.bound_sessions = std::make_shared<BoundSessions>();
         KVASIR_CHECK(request.body.append(body), "a body without a budget");
         answer(std::move(request));
     }
