@@ -230,6 +230,7 @@ public:
     /// nullptr: no tails are kept.
     OpenSlots* open_slots() const { return options_.open_slots; }
     Stats stats() const;
+    bool has_window() const { return options_.window.has_value(); }
     const PageFacts& facts(NodeId node) const { return retainer_.facts(node); }
     const PrefixTree& tree() const { return tree_; }
 
@@ -356,6 +357,9 @@ public:
     /// equal page meanwhile, this one changes over to it and frees its own (the bits are the same,
     /// by promise 1): so the block table may change, and a commit is allowed only between steps.
     void commit(std::uint64_t now_ms);
+    /// The prompt's next page cannot be had: it counts as rolled past once a page follows that was
+    /// appended and committed. REQUIRES: attention has a window; on a border, and all is committed.
+    void pass(PageTokens tokens);
     /// Takes over pages that others have entered since for the tokens that come next in the prompt;
     /// returns the tokens gained. For a sequence that waits for, or trails, another one with the
     /// same opening. Gains nothing unless all tokens lie in committed pages and no page is ensured
@@ -374,7 +378,11 @@ private:
     void swap(Sequence& other) noexcept;
     bool adopt(NodeId node);
     void enter_full_pages();
+    bool enter_passed(std::size_t end);
     NodeId enter_page(std::size_t i);
+    PageTokens tokens_of_page(std::size_t i) const {
+        return std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
+    }
     void pass_over(NodeId node);
     void give_up_chain();
     void claim_rolled(std::size_t n_nodes);

@@ -20,6 +20,11 @@ void KvCache::check_invariants() const {
     std::map<DomainId, std::uint32_t> n_pages;
     for (std::uint32_t i = 0; i < tree_.id_limit(); ++i) {
         const NodeId node{i};
+        if (tree_.contains(node)) {
+            const PathHash before = path_before(tree_.domain(node), tree_.parent(node));
+            KVASIR_CHECK(retainer_.path_of(node) == Retainer::next_path(before, tree_.tokens(node)),
+                         "the retainer knows every node's path");
+        }
         if (!has_page(node)) {
             KVASIR_CHECK(!retainer_.is_queued(node), "what is queued is in the tree, with a page");
             continue;

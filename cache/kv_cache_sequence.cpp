@@ -86,9 +86,11 @@ void KvCache::Sequence::commit(std::uint64_t now_ms) {
 void KvCache::Sequence::enter_full_pages() {
     const std::size_t n_full = tokens_.size() / kTokensPerPage;
     while (nodes_.size() < n_full) {
-        // Rolled past, because the tree was full when it was computed: nothing can follow it there.
-        if (!leases_[nodes_.size()]) return;
-        const NodeId node = enter_page(nodes_.size());
+        // Passed, or rolled past because the tree was full when it was computed.
+        std::size_t next = nodes_.size();
+        while (next < n_full && !leases_[next]) ++next;
+        if (next == n_full || !enter_passed(next)) return;
+        const NodeId node = enter_page(next);
         if (node == kNoNode) return;
         nodes_.push_back(node);
     }
@@ -98,8 +100,8 @@ void KvCache::Sequence::enter_full_pages() {
 NodeId KvCache::Sequence::enter_page(std::size_t i) {
     KvCache& cache = *cache_;
     const NodeId parent = i == 0 ? kNoNode : nodes_[i - 1];
-    const PageTokens tokens =
-        std::span(tokens_).subspan(i * kTokensPerPage).first<kTokensPerPage>();
+    const bool is_after_passed = i > 0 && !leases_[i - 1];
+    const PageTokens tokens = tokens_of_page(i);
     NodeId node = cache.tree_.find(domain_, parent, tokens).value_or(kNoNode);
     const bool is_hollow = node != kNoNode && cache.tree_.is_hollow(node);
     // Where a common page would cost others their reserve, the sequence keeps its own. A hollow
@@ -107,6 +109,7 @@ NodeId KvCache::Sequence::enter_page(std::size_t i) {
     const bool is_ours = is_hollow ? cache.tree_.domain(node) == domain_
                                    : node != kNoNode && cache.can_adopt(node, group_);
     if (is_ours && !is_hollow) {
+        if (is_after_passed) cache.cut(node);
         if (!cache.tree_.is_resident(node)) {
             cache.take_back(node, pages_[i]);
             return node;
@@ -130,6 +133,7 @@ NodeId KvCache::Sequence::enter_page(std::size_t i) {
     cache.retainer_.tick();
     cache.retainer_.enter(node, path, static_cast<std::uint32_t>(i),
                           i < known_hits_.size() ? known_hits_[i] : 0);
+    if (is_after_passed) cache.cut(node);
     return node;
 }
 
@@ -146,8 +150,7 @@ std::uint32_t KvCache::Sequence::extend_match(std::span<const TokenId> prompt,
     // The page of the last query is never reused.
     while (prompt.size() - tokens_.size() > kTokensPerPage) {
         const PageTokens tokens = prompt.subspan(tokens_.size()).first<kTokensPerPage>();
-        const NodeId parent = nodes_.empty() ? kNoNode : nodes_.back();
-        const auto node = cache_->tree_.find(domain_, parent, tokens);
+        const auto node = cache_->tree_.find(domain_, tip(), tokens);
         if (!node || cache_->tree_.is_hollow(*node) || !cache_->can_adopt(*node, group_)) break;
         if (n_reserved_ == 0) break;  // others lease what this one has rolled past
         const bool is_resident = cache_->tree_.is_resident(*node);

@@ -101,6 +101,43 @@ void KvCache::Sequence::pass_over(NodeId node) {
     if (known_hits_.size() < nodes_.size()) known_hits_.push_back(0);
 }
 
+void KvCache::Sequence::pass(PageTokens tokens) {
+    KVASIR_CHECK(cache_ != nullptr && cache_->options_.window, "only what has a window can pass");
+    KVASIR_CHECK(tokens_.size() == pages_.size() * kTokensPerPage &&
+                     max_tokens_ - tokens_.size() >= kTokensPerPage,
+                 "whole pages are passed, within max_tokens");
+    leases_.emplace_back();
+    pages_.push_back(PageId{});
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+}
+
+/// The places of what was passed, before the page that ends it is entered. False: the tree has no
+/// room for all of them.
+bool KvCache::Sequence::enter_passed(std::size_t end) {
+    KvCache& cache = *cache_;
+    const std::size_t begin = nodes_.size();
+    if (begin == end) return true;
+    std::vector<NodeId> known;
+    NodeId parent = tip();
+    for (std::size_t i = begin; i < end; ++i) {
+        const auto node = cache.tree_.find(domain_, parent, tokens_of_page(i));
+        if (!node) break;
+        parent = *node;
+        known.push_back(*node);
+    }
+    if (end - begin - known.size() >= cache.tree_.n_unused()) return false;
+    nodes_.insert(nodes_.end(), known.begin(), known.end());
+    for (std::size_t i = nodes_.size(); i < end; ++i) {
+        const PageTokens tokens = tokens_of_page(i);
+        const PathHash path = Retainer::next_path(cache.path_before(domain_, tip()), tokens);
+        const NodeId node = cache.tree_.insert_hollow(domain_, tip(), tokens);
+        cache.node_groups_[to_index(node)] = group_;
+        cache.retainer_.enter(node, path, static_cast<std::uint32_t>(i), 0);
+        nodes_.push_back(node);
+    }
+    return true;
+}
+
 /// As if nothing had been found.
 void KvCache::Sequence::give_up_chain() {
     for (std::size_t i = leases_.size(); i > 0; --i)

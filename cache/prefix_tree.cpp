@@ -65,15 +65,12 @@ std::vector<NodeId> PrefixTree::match(DomainId domain, std::span<const TokenId> 
     return chain;
 }
 
-PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageTokens tokens,
-                                        PageId page) {
-    KVASIR_CHECK(parent == kNoNode || at(parent).key.domain == domain ||
+/// Without a page, and cut from its parent. REQUIRES: no equal one there.
+NodeId PrefixTree::add(const NodeKey& key, std::size_t bucket) {
+    const NodeId parent = key.parent;
+    KVASIR_CHECK(parent == kNoNode || at(parent).key.domain == key.domain ||
                      at(parent).key.domain == kCommonDomain,
                  "a node's parent is of its domain or common");
-    const NodeKey key = make_key(domain, parent, tokens);
-    const std::size_t bucket = bucket_of(key);
-    if (const NodeId found = find_in_bucket(bucket, key); found != kNoNode) return {found, false};
-
     KVASIR_CHECK(n_nodes_ < max_nodes_, "the tree has no more nodes than it was made for");
     NodeId node = unused_;
     if (node == kNoNode) {
@@ -84,21 +81,37 @@ PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageToke
     }
     std::uint32_t depth = 0;
     if (parent != kNoNode) {
-        KVASIR_CHECK(is_resident(parent), "a new page follows resident ones");
         ++nodes_[to_index(parent)].n_children;
-        ++nodes_[to_index(parent)].n_kept_children;
-        ++nodes_[to_index(parent)].n_resident_children;
         depth = nodes_[to_index(parent)].depth + 1;
     }
     nodes_[to_index(node)] = {.key = key,
-                              .page = page,
                               .depth = depth,
                               .n_children = 0,
                               .next = buckets_[bucket],
-                              .in_use = true};
+                              .in_use = true,
+                              .is_cut = true,
+                              .is_hollow = true};
     buckets_[bucket] = node;
     ++n_nodes_;
+    ++n_hollow_;
+    return node;
+}
+
+PrefixTree::Inserted PrefixTree::insert(DomainId domain, NodeId parent, PageTokens tokens,
+                                        PageId page) {
+    const NodeKey key = make_key(domain, parent, tokens);
+    const std::size_t bucket = bucket_of(key);
+    if (const NodeId found = find_in_bucket(bucket, key); found != kNoNode) return {found, false};
+    const NodeId node = add(key, bucket);
+    fill(node, page);
     return {node, true};
+}
+
+NodeId PrefixTree::insert_hollow(DomainId domain, NodeId parent, PageTokens tokens) {
+    const NodeKey key = make_key(domain, parent, tokens);
+    const std::size_t bucket = bucket_of(key);
+    KVASIR_CHECK(find_in_bucket(bucket, key) == kNoNode, "no two nodes are equal");
+    return add(key, bucket);
 }
 
 void PrefixTree::remove(NodeId node) {
@@ -143,13 +156,13 @@ void PrefixTree::hollow_out(NodeId node) {
 }
 
 void PrefixTree::fill(NodeId node, PageId page) {
-    KVASIR_CHECK(is_hollow(node) && (parent(node) == kNoNode || is_resident(parent(node))),
-                 "a page is computed after the one before it");
+    KVASIR_CHECK(is_hollow(node), "a node has one page");
     Node& entry = nodes_[to_index(node)];
     entry.is_hollow = false;
     --n_hollow_;
-    entry.is_cut = false;
     entry.page = page;
+    if (!follows_page(parent(node))) return;
+    entry.is_cut = false;
     count_at_parent(entry, true);
 }
 

@@ -65,6 +65,8 @@ std::uint64_t xxh3_node_hash(const NodeKey& key, std::uint64_t seed);
 ///
 ///     [page 4] -- [hollow] -- [hollow] -cut- [page 2] -- [page 9]
 ///
+/// What comes back without its early pages enters them hollow, and at once the page that follows.
+///
 /// The seed keeps outsiders from choosing tokens that all land in one bucket: draw it anew at each
 /// start. One thread (the engine's).
 class PrefixTree {
@@ -82,12 +84,16 @@ public:
         NodeId node;
         bool is_new;  // false: an equal node was there and keeps its own page
     };
-    /// REQUIRES: parent is kNoNode or a resident node of this domain or a common one; fewer than
-    /// max_nodes nodes, or an equal one there.
+    /// REQUIRES: parent is kNoNode or a node of this domain or a common one; fewer than max_nodes
+    /// nodes, or an equal one there. Cut from a parent that is not resident.
     Inserted insert(DomainId domain, NodeId parent, PageTokens tokens, PageId page);
+    /// REQUIRES: as insert, no equal one there; something with a page follows before anything else
+    /// is done.
+    NodeId insert_hollow(DomainId domain, NodeId parent, PageTokens tokens);
     /// REQUIRES: node is a leaf.
     void remove(NodeId node);
     bool is_full() const { return n_nodes_ == max_nodes_; }
+    std::uint32_t n_unused() const { return max_nodes_ - n_nodes_; }
     std::uint32_t n_hollow() const { return n_hollow_; }
 
     /// From here on the node does without its parent.
@@ -96,7 +102,7 @@ public:
     /// The page is given up, the node stays. REQUIRES: an end, not a leaf.
     void hollow_out(NodeId node);
     bool is_hollow(NodeId node) const { return at(node).is_hollow; }
-    /// A hollow node's page has been computed anew. REQUIRES: the parent is resident, or none.
+    /// A hollow node's page is there again. It stays cut from a parent that is not resident.
     void fill(NodeId node, PageId page);
 
     /// Out of the device's memory and back in. REQUIRES: on the frontier; in host memory, a
@@ -143,6 +149,8 @@ private:
         bool is_cut = false;
         bool is_hollow = false;
     };
+    NodeId add(const NodeKey& key, std::size_t bucket);
+    bool follows_page(NodeId parent) const { return parent == kNoNode || is_resident(parent); }
     void count_at_parent(const Node& node, bool is_more);
     const Node& at(NodeId node) const;
     std::size_t bucket_of(const NodeKey& key) const;

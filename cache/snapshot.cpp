@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <functional>
 #include <limits>
 #include <malloc.h>
 #include <memory>
@@ -146,7 +147,7 @@ Result<SnapshotEnd> parse_end(const std::filesystem::path& path, std::uint64_t f
     const std::uint64_t body = file_bytes - kSnapshotEndBytes;
     if (said_bytes != file_bytes || end.head_offset < kSnapshotStartBytes ||
         end.head_offset > body || end.head_stored_bytes != body - end.head_offset ||
-        end.n_pages > (end.head_offset - kSnapshotStartBytes) / kSmallestFrame)
+        end.n_pages > (end.head_offset - kSnapshotStartBytes) / kSmallestFrame + kMostAbsentPages)
         return corrupt(path, "its end does not fit its " + std::to_string(file_bytes) + " bytes");
     return end;
 }
@@ -224,8 +225,18 @@ Result<> SnapshotWriter::add_page(std::span<const std::byte> bytes) {
     return written;
 }
 
+Result<> SnapshotWriter::add_absent_page() {
+    if (++n_absent_ > kMostAbsentPages)
+        return Error{ErrorCode::too_large, temporary_.string() + ": too many absent pages"};
+    places_.push_back({.offset = at_});
+    return {};
+}
+
 Result<> SnapshotWriter::finish(const SnapshotHead& head) {
-    KVASIR_CHECK(head.pages.size() == places_.size(), "a snapshot's head names its pages");
+    KVASIR_CHECK(
+        std::ranges::equal(head.pages, places_, std::equal_to<>{}, &SnapshotPage::is_absent,
+                           [](const SnapshotPlace& p) { return p.stored_bytes == 0; }),
+        "a snapshot's head names its pages");
     std::vector<std::byte> bytes = to_bytes(head, places_);
     if (bytes.size() > std::numeric_limits<std::uint32_t>::max())
         return Error{ErrorCode::too_large, temporary_.string() + ": too many pages"};
@@ -275,8 +286,9 @@ Result<SnapshotReader> SnapshotReader::open(const std::filesystem::path& path) {
 }
 
 Result<> SnapshotReader::read_page(std::uint32_t index, std::span<std::byte> bytes) {
-    KVASIR_CHECK(index < places_.size() && bytes.size() == head_.page_bytes,
-                 "a page of this snapshot, and room for it");
+    KVASIR_CHECK(
+        index < places_.size() && !head_.pages[index].is_absent && bytes.size() == head_.page_bytes,
+        "a page of this snapshot, and room for it");
     const SnapshotPlace& place = places_[index];
     buffer_.resize(place.stored_bytes);
     KVASIR_TRY_VOID(read_at(file_, path_, place.offset, buffer_));

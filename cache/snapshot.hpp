@@ -17,8 +17,8 @@ namespace kvasir {
 /// Where a page lies in the file.
 struct SnapshotPlace {
     std::uint64_t offset = 0;
-    std::uint32_t stored_bytes = 0;
-    std::uint64_t checksum = 0;  // of the bytes as stored, seeded with the page's index
+    std::uint32_t stored_bytes = 0;  // 0: absent
+    std::uint64_t checksum = 0;      // of the bytes as stored, seeded with the page's index
 };
 
 /// Blocks on the disk: not for the engine's thread. Unless finish returned without an error, the
@@ -33,6 +33,8 @@ public:
 
     /// The next page's sealed bytes. Errors: io, exhausted.
     Result<> add_page(std::span<const std::byte> bytes);
+    /// The next page is absent. Errors: too_large (more than kMostAbsentPages).
+    Result<> add_absent_page();
     std::uint64_t bytes_written() const { return at_; }
     std::uint32_t n_pages() const { return static_cast<std::uint32_t>(places_.size()); }
 
@@ -53,6 +55,7 @@ private:
     FileDescriptor file_;
     std::uint64_t at_ = 0;
     std::vector<SnapshotPlace> places_;
+    std::uint32_t n_absent_ = 0;
     std::vector<std::byte> buffer_;  // one page, compressed
 };
 
@@ -76,7 +79,7 @@ public:
     static Result<SnapshotEnd> read_end(const std::filesystem::path& path);
 
     const SnapshotHead& head() const { return head_; }
-    /// bytes: head().page_bytes. Errors: io, corrupt.
+    /// bytes: head().page_bytes. REQUIRES: not absent. Errors: io, corrupt.
     Result<> read_page(std::uint32_t index, std::span<std::byte> bytes);
 
 private:

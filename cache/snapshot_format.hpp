@@ -22,13 +22,14 @@ using Fingerprint = std::array<std::byte, 16>;
 //   0       8      kSnapshotMagic
 //   8       4      kSnapshotVersion
 //   12      4      0
-//   16             pages: zstd frames of page_bytes each, parents before children
+//   16             pages: zstd frames of page_bytes each, parents before children; none of those
+//                  that are absent
 //   H       h      head: a zstd frame of the struct below, little-endian
 //   end-64  8      H
 //   end-56  4      h
 //   end-52  4      bytes of the head, decompressed
 //   end-48  8      XXH3 of the head as stored
-//   end-40  4      number of pages
+//   end-40  4      number of pages, absent ones included
 //   end-36  4      kSnapshotVersion
 //   end-32  8      expires at, wall clock ms; UINT64_MAX: never
 //   end-24  8      bytes of the file
@@ -40,15 +41,20 @@ using Fingerprint = std::array<std::byte, 16>;
 // alone, and none is trusted unread. All integers little-endian.
 inline constexpr std::array<char, 8> kSnapshotMagic = {'k', 'v', 'a', 's', 'i', 'r', 'K', 'V'};
 inline constexpr std::array<char, 8> kSnapshotEnd = {'V', 'K', 'r', 'i', 's', 'a', 'v', 'k'};
-inline constexpr std::uint32_t kSnapshotVersion = 1;
+inline constexpr std::uint32_t kSnapshotVersion = 2;
 inline constexpr std::uint64_t kSnapshotStartBytes = 16;
 inline constexpr std::uint64_t kSnapshotEndBytes = 64;
+/// An absent page takes no bytes of its own, so the file's size says nothing of their number.
+inline constexpr std::uint32_t kMostAbsentPages = 1U << 18U;  // eight million tokens
 
 /// One page's identity: its tokens after its parent's.
 struct SnapshotPage {
     static constexpr std::uint32_t kNoParent = 0xffffffffU;
     std::uint32_t parent = kNoParent;  // index of a page before this one
     std::array<TokenId, kTokensPerPage> tokens{};
+    /// Outside the window of what follows, and given up before it was saved: only its tokens are
+    /// known.
+    bool is_absent = false;
     bool operator==(const SnapshotPage&) const = default;
 };
 

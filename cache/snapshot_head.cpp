@@ -62,6 +62,7 @@ Result<> read_pages(ByteReader& in, const std::string& subject, const SnapshotEn
             return Error{ErrorCode::corrupt, subject + ": head: page " + std::to_string(i) +
                                                  " after page " + std::to_string(page.parent)};
         }
+        page.is_absent = place.stored_bytes == 0;
         if (offset != at || place.stored_bytes > end.head_offset - at) {
             return Error{ErrorCode::corrupt, subject + ": head: page " + std::to_string(i) +
                                                  " at byte " + std::to_string(offset) +

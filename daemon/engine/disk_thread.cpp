@@ -53,7 +53,7 @@ void DiskThread::write(std::shared_ptr<Write> job) {
 Result<std::uint64_t> DiskThread::do_write(Write& job) {
     KVASIR_TRY(SnapshotWriter writer, store_->create(job.key));
     while (auto page = job.pages->wait_pop()) {
-        const auto added = writer.add_page(*page);
+        const auto added = page->empty() ? writer.add_absent_page() : writer.add_page(*page);
         wipe(*page);
         KVASIR_TRY_VOID(added);
     }
@@ -84,6 +84,7 @@ Result<> DiskThread::do_read(Read& job) {
     KVASIR_TRY(SnapshotReader reader, store_->read(job.key, job.numerics, wall_clock_ms()));
     job.begun(reader.head());
     for (std::uint32_t i = 0; i < reader.head().pages.size(); ++i) {
+        if (reader.head().pages[i].is_absent) continue;
         PageBytes bytes(reader.head().page_bytes);
         const auto read = reader.read_page(i, bytes);
         if (read.has_error()) {

@@ -93,22 +93,21 @@ void DiskTier::let_go(Saving& saving) {
     saving.held.clear();
 }
 
-/// Under pressure even what is claimed goes, from the end of its path.
+/// Under pressure even what is claimed goes, from the end of its path. What is hollow meanwhile is
+/// still there.
 void DiskTier::look_for_evicted(Saving& saving) {
     const KvCache& cache = parts_.cache;
     const auto unread = saving.nodes.begin() + static_cast<std::ptrdiff_t>(saving.n_read);
     // As long as no tip has moved, all nodes are in the tree.
-    if (std::ranges::all_of(
-            saving.held,
-            [&](const Saving::Held& held) { return cache.tip(held.branch) == held.tip; }) &&
-        std::none_of(unread, saving.nodes.end(),
-                     [&](NodeId node) { return cache.tree().is_hollow(node); }))
+    if (std::ranges::all_of(saving.held, [&](const Saving::Held& held) {
+            return cache.tip(held.branch) == held.tip;
+        }))
         return;
     std::set<NodeId> there;
     for (Saving::Held& held : saving.held) {
         held.tip = cache.tip(held.branch);
         for (NodeId node = held.tip; node != kNoNode; node = cache.tree().parent(node))
-            if (!cache.tree().is_hollow(node)) there.insert(node);
+            there.insert(node);
     }
     const auto first_gone = std::find_if(unread, saving.nodes.end(),
                                          [&](NodeId node) { return !there.contains(node); });
@@ -140,9 +139,13 @@ bool DiskTier::pump_saving(Saving& saving) {
             return false;
         }
         if (!pages.has_room()) return false;
-        PageBytes bytes(head.page_bytes);
-        const auto read = read_cached_page(parts_.model, parts_.host, parts_.cache.tree(),
-                                           saving.nodes[saving.n_read], bytes);
+        const NodeId node = saving.nodes[saving.n_read];
+        SnapshotPage& page = head.pages[saving.n_read];
+        page.is_absent = parts_.cache.tree().is_hollow(node);
+        PageBytes bytes(page.is_absent ? 0 : head.page_bytes);
+        const auto read = page.is_absent ? Result<>()
+                                         : read_cached_page(parts_.model, parts_.host,
+                                                            parts_.cache.tree(), node, bytes);
         if (read.has_error()) {  // what was read stands
             saving.nodes.resize(saving.n_read);
             continue;
@@ -256,7 +259,8 @@ Result<std::uint64_t> DiskTier::finish_restore(Restoring& restoring) {
     const std::uint64_t now = boot_clock_ms();
     KVASIR_TRY(Holder* const holder, parts_.holders.use(kind, restoring.domain, name, now));
     restoring.restore->give(parts_.holders, *holder, now, wall_clock_ms());
-    const std::uint64_t n_pages = restoring.restore->head().pages.size();
+    const auto n_pages = static_cast<std::uint64_t>(
+        std::ranges::count(restoring.restore->head().pages, false, &SnapshotPage::is_absent));
     if (kind == HolderKind::prefix) {
         const bool is_empty = holder->branches.empty();
         if (!is_empty) {

@@ -15,7 +15,8 @@ namespace kvasir {
 
 using PageBytes = std::vector<std::byte>;
 
-/// A bounded queue. The disk's end waits, the engine's never does. wake: called whenever the
+/// A bounded queue. On the way out an absent page is empty; there is none on the way back. The
+/// disk's end waits, the engine's never does. wake: called whenever the
 /// engine's end may have something new to do; any thread.
 class PageStream {
 public:

@@ -20,6 +20,7 @@ SnapshotPlan plan_snapshot(const PrefixTree& tree, std::span<const PlannedBranch
             SnapshotPage page;
             if (parent != kNoNode) page.parent = index_of.at(parent);
             std::ranges::copy(tree.tokens(*it), page.tokens.begin());
+            page.is_absent = tree.is_hollow(*it);
             index_of[*it] = static_cast<std::uint32_t>(plan.nodes.size());
             plan.nodes.push_back(*it);
             plan.head.pages.push_back(page);
@@ -31,27 +32,16 @@ SnapshotPlan plan_snapshot(const PrefixTree& tree, std::span<const PlannedBranch
     return plan;
 }
 
-namespace {
-
-bool has_hollow(const PrefixTree& tree, NodeId tip) {
-    while (tip != kNoNode && !tree.is_hollow(tip)) tip = tree.parent(tip);
-    return tip != kNoNode;
-}
-
-}  // namespace
-
 SnapshotPlan plan_snapshot(const KvCache& cache, const Holder& holder) {
     std::vector<PlannedBranch> branches;
     bool is_whole = true;
     for (const Holder::Branch& branch : holder.branches) {
-        // What a salt keeps apart would come back as the domain's own. Without the pages that its
-        // window has left behind, a branch could not be followed.
+        // What a salt keeps apart would come back as the domain's own.
         const NodeId tip = cache.tip(branch.id);
         const DomainId domain = tip == kNoNode ? holder.domain : cache.tree().domain(tip);
         const bool is_own = domain == holder.domain || domain == kCommonDomain;
-        const bool is_kept = is_own && !has_hollow(cache.tree(), tip);
-        is_whole = is_whole && is_kept;
-        if (is_kept) branches.push_back({tip, branch.context});
+        is_whole = is_whole && is_own;
+        if (is_own) branches.push_back({tip, branch.context});
     }
     SnapshotPlan plan = plan_snapshot(cache.tree(), branches);
     plan.head.kind = holder.kind;
@@ -96,35 +86,46 @@ std::vector<TokenId> SnapshotRestore::tokens_of(std::span<const std::uint32_t> p
     return tokens;
 }
 
+void SnapshotRestore::skip_absent() {
+    while (!is_whole() && head_.pages[next_].is_absent) ++next_;
+}
+
+/// The branch whose pages come next: the first that has this page.
+Result<> SnapshotRestore::begin_branch(std::uint64_t now_ms) {
+    const auto branch = std::ranges::find_if(head_.branches, [&](const SnapshotBranch& b) {
+        return b.tip != SnapshotPage::kNoParent && b.tip >= next_ &&
+               std::ranges::binary_search(path_to(b.tip), next_);
+    });
+    if (branch == head_.branches.end())
+        return Error{ErrorCode::corrupt, "snapshot: a page that no branch has"};
+    Branch begun{.path = path_to(branch->tip), .sequence = {}};
+    const std::vector<TokenId> tokens = tokens_of(begun.path);
+    KVASIR_TRY(begun.sequence,
+               cache_.begin(domain_, tokens, static_cast<std::uint32_t>(tokens.size()), now_ms,
+                            KvCache::Lookup::allowed));
+    begun.sequence.keep(KvCache::Keep::as_claimed);
+    branches_.push_back(std::move(begun));
+    return {};
+}
+
 Result<> SnapshotRestore::take(std::span<const std::byte> bytes, std::uint64_t now_ms) {
     KVASIR_CHECK(!is_whole(), "a snapshot has no more pages than its head says");
-    const std::uint32_t index = n_taken_;
-    if (branches_.empty() || branches_.back().path.back() < index) {
-        // The branch whose pages come next: the first that has this page.
-        const auto branch = std::ranges::find_if(head_.branches, [&](const SnapshotBranch& b) {
-            return b.tip != SnapshotPage::kNoParent && b.tip >= index &&
-                   std::ranges::binary_search(path_to(b.tip), index);
-        });
-        if (branch == head_.branches.end())
-            return Error{ErrorCode::corrupt, "snapshot: a page that no branch has"};
-        Branch begun{.path = path_to(branch->tip), .sequence = {}};
-        const std::vector<TokenId> tokens = tokens_of(begun.path);
-        KVASIR_TRY(begun.sequence,
-                   cache_.begin(domain_, tokens, static_cast<std::uint32_t>(tokens.size()), now_ms,
-                                KvCache::Lookup::allowed));
-        begun.sequence.keep(KvCache::Keep::as_claimed);
-        branches_.push_back(std::move(begun));
-    }
+    if (branches_.empty() || branches_.back().path.back() < next_)
+        KVASIR_TRY_VOID(begin_branch(now_ms));
     Branch& branch = branches_.back();
+    const std::uint32_t index = next_++;
+    skip_absent();
     const auto at = std::ranges::lower_bound(branch.path, index);
     if (at == branch.path.end() || *at != index)
         return Error{ErrorCode::corrupt, "snapshot: its pages do not follow its branches"};
     const auto depth = static_cast<std::uint32_t>(at - branch.path.begin());
-    ++n_taken_;
     const std::uint32_t n_there = branch.sequence.n_tokens() / kTokensPerPage;
     if (depth < n_there) return {};
-    if (depth > n_there)
-        return Error{ErrorCode::corrupt, "snapshot: a page whose parents are not there"};
+    if (depth > n_there && !cache_.has_window())
+        return Error{ErrorCode::unsupported, "snapshot: pages that every token sees are absent"};
+    // Absent ones, and another branch's that are outside this one's window.
+    for (std::uint32_t i = n_there; i < depth; ++i)
+        branch.sequence.pass(head_.pages[branch.path[i]].tokens);
     if (branch.sequence.max_step_tokens() < kTokensPerPage)
         return Error{ErrorCode::exhausted, "snapshot: no page is free for the next of its own"};
     const PageId page = branch.sequence.ensure_page(depth);
@@ -139,15 +140,17 @@ std::vector<NodeId> SnapshotRestore::tips() const {
     std::map<std::uint32_t, NodeId> node_of;  // by page
     const PrefixTree& tree = cache_.tree();
     for (const Branch& branch : branches_) {
-        NodeId node = branch.sequence.tip();
-        for (auto i = branch.path.rbegin(); i != branch.path.rend(); ++i) {
-            node_of[*i] = node;
-            node = tree.parent(node);
-        }
+        // Not the whole path where it ends with absent pages, or the tree has no room.
+        for (NodeId node = branch.sequence.tip(); node != kNoNode; node = tree.parent(node))
+            node_of[branch.path[tree.depth(node)]] = node;
     }
     std::vector<NodeId> tips;
-    for (const SnapshotBranch& branch : head_.branches)
-        tips.push_back(branch.tip == SnapshotPage::kNoParent ? kNoNode : node_of.at(branch.tip));
+    for (const SnapshotBranch& branch : head_.branches) {
+        std::uint32_t page = branch.tip;
+        while (page != SnapshotPage::kNoParent && !node_of.contains(page))
+            page = head_.pages[page].parent;
+        tips.push_back(page == SnapshotPage::kNoParent ? kNoNode : node_of.at(page));
+    }
     return tips;
 }
 

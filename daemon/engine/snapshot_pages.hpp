@@ -12,7 +12,7 @@
 namespace kvasir {
 
 /// A snapshot to be: its head, but for numerics, domain and wall-clock times, and where its pages
-/// are.
+/// are. Hollow nodes are absent pages.
 struct SnapshotPlan {
     SnapshotHead head;
     std::vector<NodeId> nodes;  // of head.pages, parents before children, a branch after the other
@@ -35,21 +35,25 @@ Result<> read_cached_page(Model& model, HostPages* host, const PrefixTree& tree,
 
 /// Takes a snapshot's pages one after the other and enters them in the cache: as if sequences had
 /// computed them. Pages that are there already stay as they are. Everything is given up again
-/// unless finish is called.
+/// unless give is called.
 class SnapshotRestore {
 public:
     SnapshotRestore(Model& model, KvCache& cache, DomainId domain, SnapshotHead head)
-        : model_(model), cache_(cache), domain_(domain), head_(std::move(head)) {}
+        : model_(model), cache_(cache), domain_(domain), head_(std::move(head)) {
+        skip_absent();
+    }
 
     const SnapshotHead& head() const { return head_; }
-    std::uint32_t n_taken() const { return n_taken_; }
-    bool is_whole() const { return n_taken_ == head_.pages.size(); }
-    /// The next page's bytes. REQUIRES: between steps; not is_whole. Errors: exhausted (running
-    /// sequences hold too many pages), as Model::write_page; then it is of no further use.
+    /// The index of the page that is taken next: absent ones never are.
+    std::uint32_t next() const { return next_; }
+    bool is_whole() const { return next_ == head_.pages.size(); }
+    /// Its bytes. REQUIRES: between steps; not is_whole. Errors: exhausted (running sequences hold
+    /// too many pages), unsupported (pages are absent that this cache's tokens see), corrupt, as
+    /// Model::write_page; then it is of no further use.
     Result<> take(std::span<const std::byte> bytes, std::uint64_t now_ms);
 
-    /// Tips of the branches, in the order of the head; kNoNode for those without pages. They stay
-    /// leased as long as this lives. REQUIRES: is_whole.
+    /// Tips of the branches, in the order of the head, as far as they are in the tree; kNoNode
+    /// where nothing is. They stay leased as long as this lives. REQUIRES: is_whole.
     std::vector<NodeId> tips() const;
     /// The holder gets the branches, and what the head says of it. wall_ms, boot_ms: now.
     /// REQUIRES: is_whole; holder is new.
@@ -60,6 +64,8 @@ private:
         std::vector<std::uint32_t> path;  // indices of pages, first page first
         KvCache::Sequence sequence;
     };
+    void skip_absent();
+    Result<> begin_branch(std::uint64_t now_ms);
     std::vector<std::uint32_t> path_to(std::uint32_t tip) const;
     std::vector<TokenId> tokens_of(std::span<const std::uint32_t> path) const;
 
@@ -67,7 +73,7 @@ private:
     KvCache& cache_;
     DomainId domain_;
     SnapshotHead head_;
-    std::uint32_t n_taken_ = 0;
+    std::uint32_t next_ = 0;
     std::vector<Branch> branches_;  // those begun, in the order of the head
 };
 

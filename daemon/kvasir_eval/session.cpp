@@ -183,6 +183,10 @@ Result<> Session::save(const std::filesystem::path& dir, std::span<const TokenId
     KVASIR_TRY(SnapshotWriter writer, store->create(kKey));
     std::vector<std::byte> bytes(plan.head.page_bytes);
     for (const NodeId node : plan.nodes) {
+        if (cache_->tree().is_hollow(node)) {
+            KVASIR_TRY_VOID(writer.add_absent_page());
+            continue;
+        }
         KVASIR_TRY_VOID(read_cached_page(*model_, host_pages_.get(), cache_->tree(), node, bytes));
         KVASIR_TRY_VOID(writer.add_page(bytes));
     }
@@ -198,7 +202,7 @@ Result<> Session::restore(const std::filesystem::path& dir) {
     std::vector<std::byte> bytes(reader.head().page_bytes);
     SnapshotRestore restored(*model_, *cache_, DomainId{0}, reader.head());
     while (!restored.is_whole()) {
-        KVASIR_TRY_VOID(reader.read_page(restored.n_taken(), bytes));
+        KVASIR_TRY_VOID(reader.read_page(restored.next(), bytes));
         KVASIR_TRY_VOID(restored.take(bytes, 0));
     }
     branch_ = cache_->open_branch();

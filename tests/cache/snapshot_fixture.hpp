@@ -48,8 +48,19 @@ inline MadeSnapshot make_snapshot(std::uint64_t seed, std::size_t page_bytes = 1
     return made;
 }
 
+/// Its pages 1 and 3, ends of branches both, are absent.
+inline MadeSnapshot make_snapshot_with_absent(std::uint64_t seed, std::size_t page_bytes = 192) {
+    MadeSnapshot made = make_snapshot(seed, page_bytes);
+    for (const std::size_t i : {1U, 3U}) {
+        made.head.pages[i].is_absent = true;
+        made.pages[i].clear();
+    }
+    return made;
+}
+
 inline Result<> fill(SnapshotWriter& writer, const MadeSnapshot& made) {
-    for (const PageBytes& page : made.pages) KVASIR_TRY_VOID(writer.add_page(page));
+    for (const PageBytes& page : made.pages)
+        KVASIR_TRY_VOID(page.empty() ? writer.add_absent_page() : writer.add_page(page));
     return writer.finish(made.head);
 }
 
@@ -58,8 +69,8 @@ inline Result<MadeSnapshot> read_all(const std::filesystem::path& path) {
     KVASIR_TRY(SnapshotReader reader, SnapshotReader::open(path));
     MadeSnapshot made{.head = reader.head(), .pages = {}};
     for (std::uint32_t i = 0; i < made.head.pages.size(); ++i) {
-        PageBytes bytes(made.head.page_bytes);
-        KVASIR_TRY_VOID(reader.read_page(i, bytes));
+        PageBytes bytes(made.head.pages[i].is_absent ? 0 : made.head.page_bytes);
+        if (!bytes.empty()) KVASIR_TRY_VOID(reader.read_page(i, bytes));
         made.pages.push_back(std::move(bytes));
     }
     return made;

@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -201,6 +202,77 @@ BOOST_AUTO_TEST_CASE(a_full_tree_costs_reuse_and_nothing_else) {
     BOOST_TEST(cache.tree().n_nodes() == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_back_without_its_early_pages_is_followed) {
+    KvCache cache(options(9, 30));
+    const BranchId branch = cache.open_branch();
+    const std::string letters = "abcdefghijklmnopqrst";
+    const std::vector<TokenId> tokens = text_of(letters);
+    const auto page_of = [&](std::size_t i) {
+        return std::span(tokens).subspan(i * kPage).first<kPage>();
+    };
+    {
+        KvCache::Sequence restored = begin(cache, tokens);
+        restored.keep(KvCache::Keep::as_claimed);
+        run(restored, text_of("a"));
+        for (std::size_t i = 1; i < 18; ++i) restored.pass(page_of(i));
+        restored.commit(0);
+        cache.check_invariants();
+        BOOST_TEST(cache.stats().n_hollow == 0U);  // nothing follows yet
+        run(restored, tokens);
+        cache.check_invariants();
+        BOOST_TEST(cache.stats().n_hollow == 17U);
+        BOOST_TEST(cache.stats().n_leased == 3U);
+        cache.move_branch(branch, restored.tip());
+    }
+    cache.check_invariants();
+    BOOST_TEST(cache.stats().n_held == 3U);
+    const std::vector<TokenId> next = text_of(letters + "AB");
+    KvCache::Sequence again = begin(cache, next);
+    BOOST_TEST(again.n_cached_tokens() == 20 * kPage);
+    run(again, next);
+    again.release(0);
+    cache.close_branch(branch);
+    cache.drop_all();
+    cache.check_invariants();
+    BOOST_TEST(cache.tree().n_nodes() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_given_up_before_it_is_whole_leaves_nothing) {
+    KvCache cache(options(9, 30));
+    const std::vector<TokenId> tokens = text_of("abcdefghij");
+    {
+        KvCache::Sequence restored = begin(cache, tokens);
+        restored.keep(KvCache::Keep::as_claimed);
+        for (std::size_t i = 0; i < 6; ++i)
+            restored.pass(std::span(tokens).subspan(i * kPage).first<kPage>());
+        run(restored, text_of("abcdefgh"));
+        restored.pass(std::span(tokens).subspan(8 * kPage).first<kPage>());
+        cache.check_invariants();
+        BOOST_TEST(cache.tree().n_nodes() == 8U);
+    }
+    cache.check_invariants();
+    BOOST_TEST(cache.tree().n_nodes() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_too_long_for_the_tree_is_in_it_once_there_is_room) {
+    KvCache cache(options(8, 14));
+    const std::vector<TokenId> other = text_of("01234567890123456");
+    KvCache::Sequence first = begin(cache, other);
+    run(first, other);
+    first.release(0);
+    BOOST_REQUIRE(cache.stats().n_hollow == 9U);
+    const std::vector<TokenId> tokens = text_of("abcdefghijklmnopqrs");
+    KvCache::Sequence sequence = begin(cache, tokens);
+    run(sequence, text_of("abcdefghijkl"));
+    cache.check_invariants();
+    run(sequence, tokens);
+    const NodeId tip = sequence.tip();
+    BOOST_REQUIRE(tip != kNoNode);
+    BOOST_TEST(cache.tree().depth(tip) == 18U);
+    sequence.release(0);
+    cache.check_invariants();
+}
+
 namespace {
 
 /// Host memory that fails now and then.
@@ -265,6 +337,8 @@ private:
         std::vector<TokenId> tokens;
         std::uint32_t n_prompt = 0;
         bool is_named = false;
+        bool is_restored = false;
+        std::set<std::uint32_t> passed;  // its pages that nobody has
     };
 
     KvCache::Options make_options(std::uint64_t seed) {
@@ -310,9 +384,11 @@ private:
         while (run.letters.size() < n)
             run.letters += static_cast<char>('a' + random_.below(run.letters.size() < 8 ? 1 : 2));
         if (run.letters.size() > 30) run.letters.resize(30);
-        run.tokens = text_of(run.letters, random_.below(kPage));
+        run.is_restored = random_.one_in(6);
+        run.tokens = text_of(run.letters, run.is_restored ? 0 : random_.below(kPage));
         run.n_prompt = 1 + random_.below(run.tokens.size());
-        run.is_named = random_.one_in(2);
+        if (run.is_restored) run.n_prompt = static_cast<std::uint32_t>(run.tokens.size());
+        run.is_named = run.is_restored || random_.one_in(2);
         auto begun = cache_.begin(kDomain, std::span(run.tokens).first(run.n_prompt),
                                   static_cast<std::uint32_t>(run.tokens.size()), now_);
         if (begun.has_error()) {
@@ -329,14 +405,33 @@ private:
     void check(const Run& run) const {
         const std::uint32_t n_tokens = run.sequence.n_tokens();
         for (std::uint32_t page = 0; page < n_tokens / kPage; ++page) {
-            if (!is_in_window(kWindow, n_tokens, page)) continue;
+            if (!is_in_window(kWindow, n_tokens, page) || run.passed.contains(page)) continue;
             BOOST_REQUIRE_EQUAL(content_[to_index(run.sequence.pages()[page])],
                                 run.letters.substr(0, page + 1));
         }
     }
 
+    /// The next page of what comes back from disk, unless it is not there either.
+    void restore_page(std::size_t index) {
+        Run& run = running_[index];
+        const std::uint32_t page = run.sequence.n_tokens() / kPage;
+        if (page == run.letters.size()) return end(index);
+        const PageTokens tokens = std::span(run.tokens).subspan(page * kPage).first<kPage>();
+        if (random_.one_in(2)) {
+            run.sequence.pass(tokens);
+            run.passed.insert(page);
+            return;
+        }
+        if (run.sequence.max_step_tokens() < kPage) return end(index);
+        content_[to_index(run.sequence.ensure_page(page))] = run.letters.substr(0, page + 1);
+        run.sequence.append(tokens);
+        run.sequence.commit(now_);
+        check(run);
+    }
+
     void step(std::size_t index) {
         Run& run = running_[index];
+        if (run.is_restored) return restore_page(index);
         if (run.sequence.n_tokens() < run.n_prompt && random_.one_in(3))
             run.sequence.extend_match(std::span(run.tokens).first(run.n_prompt), now_);
         const std::size_t n_left = run.tokens.size() - run.sequence.n_tokens();

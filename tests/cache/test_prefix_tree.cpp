@@ -57,6 +57,26 @@ BOOST_AUTO_TEST_CASE(match_gives_the_longest_chain) {
     BOOST_TEST(tree.depth(c) == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(what_follows_no_page_is_cut) {
+    PrefixTree tree(8);
+    const NodeId a = tree.insert(kAlice, kNoNode, page_of(1), PageId{0}).node;
+    const NodeId b = tree.insert_hollow(kAlice, a, page_of(2));
+    const NodeId c = tree.insert_hollow(kAlice, b, page_of(3));
+    const NodeId d = tree.insert(kAlice, c, page_of(4), PageId{1}).node;
+    tree.check_invariants();
+    BOOST_TEST((tree.match(kAlice, text({1, 2, 3, 4, 5})) == std::vector{a, b, c, d}));
+    BOOST_TEST(tree.n_hollow() == 2U);
+    BOOST_TEST((tree.is_cut(d) && tree.is_frontier(a) && tree.is_frontier(d)));
+    BOOST_TEST(tree.n_unused() == 4U);
+    tree.fill(c, PageId{2});  // after a hollow one
+    BOOST_TEST((tree.is_cut(c) && !tree.is_hollow(c)));
+    tree.fill(b, PageId{3});
+    tree.check_invariants();
+    BOOST_TEST((!tree.is_cut(b) && tree.is_cut(c) && !tree.is_frontier(a)));
+    for (const NodeId node : {d, c, b, a}) tree.remove(node);
+    tree.check_invariants();
+}
+
 BOOST_AUTO_TEST_CASE(match_stops_at_page_boundary) {
     PrefixTree tree(8);
     const NodeId a = tree.insert(kAlice, kNoNode, page_of(1), PageId{0}).node;

@@ -74,9 +74,27 @@ BOOST_AUTO_TEST_CASE(a_snapshot_without_pages_is_one) {
     BOOST_TEST((read_all(write_snapshot(dir, made)).value().head == made.head));
 }
 
+BOOST_AUTO_TEST_CASE(absent_pages_keep_their_tokens) {
+    const TempDir dir;
+    MadeSnapshot made = make_snapshot_with_absent(9);
+    const MadeSnapshot read = read_all(write_snapshot(dir, made)).value();
+    BOOST_TEST((read.head == made.head));
+    BOOST_TEST((read.pages == made.pages));
+    // Nothing but absent pages.
+    for (std::size_t i = 0; i < made.pages.size(); ++i) {
+        made.head.pages[i].is_absent = true;
+        made.pages[i].clear();
+    }
+    BOOST_TEST((read_all(write_snapshot(dir, made)).value().head == made.head));
+    SnapshotWriter writer = SnapshotWriter::create(dir.path() / "two.kv").value();
+    for (std::uint32_t i = 0; i < kMostAbsentPages; ++i)
+        BOOST_REQUIRE(!writer.add_absent_page().has_error());
+    BOOST_TEST((writer.add_absent_page().error().code == ErrorCode::too_large));
+}
+
 BOOST_AUTO_TEST_CASE(every_flipped_bit_is_reported_as_corrupt) {
     const TempDir dir;
-    const auto whole = read_file(write_snapshot(dir, make_snapshot(2, 64)));
+    const auto whole = read_file(write_snapshot(dir, make_snapshot_with_absent(2, 64)));
     for_each_flipped_bit(
         whole, 0, whole.size(), 1, [](const fs::path& path, std::size_t at, unsigned bit) {
             const auto read = read_all(path);
@@ -88,7 +106,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_is_reported_as_corrupt) {
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_addition_is_reported_as_corrupt) {
     const TempDir dir;
-    const fs::path path = write_snapshot(dir, make_snapshot(3, 64));
+    const fs::path path = write_snapshot(dir, make_snapshot_with_absent(3, 64));
     for_each_truncation(
         read_file(path), fs::file_size(path), 1, [](const fs::path& cut, std::size_t n) {
             const auto read = read_all(cut);

@@ -295,6 +295,31 @@ class SessionDiskTest(DiskCase):
         self.assertEqual((report["free_pages"], report["disk_bytes"]), (report["pages"], 0))
         self.stop(third)
 
+    def test_a_conversation_that_rolled_out_of_its_window_goes_on_from_its_last_pages(self):
+        small = ("--set", "engine.context=64", "--set", "engine.window_tokens=1024",
+                 "--set", "engine.max_sequences=1", "--set", "engine.step_tokens=64",
+                 "--set", "cache.budget_bytes=1MiB", "--set", "cache.host_budget_bytes=0B")
+        tokens = tokens_of(12, 700)
+        first = self.daemon(*small)
+        answer, _ = self.talk(first, tokens, overflow="window")
+        history = tokens + answer + tokens_of(13, 20)
+        expected, n_cached = self.talk(first, history, overflow="window")
+        n_whole = len(history) // PAGE * PAGE
+        self.assertGreaterEqual(n_cached, n_whole)
+        n_pages = self.ok(first, "GET", "/v1/sessions/talk")["pages"]
+        self.assertLess(n_pages, len(history) // PAGE)  # or nothing had to go
+        self.ok(first, "POST", "/v1/sessions/talk/save")
+        self.stop(first)
+
+        second = self.daemon(*small)
+        self.assertEqual(self.talk(second, history, overflow="window"), (expected, n_whole))
+        self.ok(second, "POST", "/v1/sessions/talk/save")
+        self.stop(second)
+        # A daemon whose tokens see everything has no use for it, and says nothing wrong.
+        whole = self.daemon("--set", "engine.context=64")
+        self.assertEqual(self.talk(whole, history[:40])[1], 0)
+        self.stop(whole)
+
     def test_ending_a_session_that_is_on_disk_alone_removes_it(self):
         first = self.daemon()
         self.talk(first, tokens_of(4, 100))
