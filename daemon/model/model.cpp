@@ -280,6 +280,15 @@ Result<> Model::load_weights(const ModelSource& source, const Architecture& arch
     return {};
 }
 
+/// Systems hand out memory at first touch: what a step needs is had now, or never.
+Result<> Model::touch_step_memory() {
+    writer_->wipe_upload();
+    KVASIR_TRY_VOID(recorder_->begin());
+    for (const gpu::Buffer* buffer : activations_.all())
+        if (*buffer) recorder_->fill_zero(buffer->slice());
+    return recorder_->submit_and_wait();
+}
+
 /// Drivers compile at first use: run every tile size once, so that no request waits for a compiler.
 Result<> Model::warm_up(const Progress& progress) {
     const std::vector<TokenId> tokens(limits().max_tokens, 0);
@@ -346,6 +355,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     model->writer_ = std::make_unique<BatchWriter>(std::move(writer));
     KVASIR_TRY(model->activations_,
                Activations::create(*model->device_, model->shape_, limits, model->ops_->attention));
+    KVASIR_TRY_VOID(model->touch_step_memory());
     KVASIR_TRY_VOID(model->load_weights(source, *architecture, progress));
     KVASIR_TRY_VOID(model->warm_up(progress));
     model->kernels_fingerprint_ = model->device_->kernels_fingerprint() - other_kernels;

@@ -128,6 +128,7 @@ private:
     Result<> read_chat(const ModelSource& source);
     Result<> load_weights(const ModelSource& source, const Architecture& architecture,
                           const Progress& progress);
+    Result<> touch_step_memory();
     Result<> warm_up(const Progress& progress);
 
     // Destroyed in reverse: everything on the device before the device.
