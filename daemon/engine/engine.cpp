@@ -58,6 +58,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                           {"pages", model.n_pages()},
                           {"page_bytes", model.kv().shape().page_bytes()},
                           {"allocated_bytes", model.kv().allocated_bytes()},
+                          {"min_sharers", model.limits().min_sharers},
                           {"device", model.device().name()}});
     if (model.tokenizer() == nullptr) {
         return Error{ErrorCode::unsupported,

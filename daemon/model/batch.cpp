@@ -9,6 +9,9 @@ namespace kvasir {
 namespace {
 
 constexpr std::uint32_t kPage = shared::kPageTokens;
+/// Entries in lists of sequences that read together, a sequence of the step: a long prefix of many
+/// and a second one of some.
+constexpr std::uint32_t kListings = 2;
 
 std::uint32_t end_position(const SequenceStep& step) {
     return step.first_position + static_cast<std::uint32_t>(step.tokens.size());
@@ -35,7 +38,9 @@ Result<BatchWriter> BatchWriter::create(gpu::Device& device, const BatchLimits& 
     for (const Rope& rope : ropes) rope_words += (sink_span > 0 ? 2 : 1) * rope.shape.n_rot;
     const std::uint64_t words =
         std::uint64_t{limits.max_tokens} * (3 + rope_words + shared::kAttentionTileWords + 2) +
-        std::uint64_t{limits.max_sequences} * limits.max_pages + 2 * n_seals;
+        std::uint64_t{limits.max_sequences} *
+            (limits.max_pages + kListings * (shared::kAttentionTileWords + 1)) +
+        2 * n_seals;
     KVASIR_TRY(writer.upload_, gpu::Buffer::create(device, words * 4 + 16 * writer.alignment_,
                                                    gpu::BufferDomain::upload));
     KVASIR_TRY(writer.status_, gpu::Buffer::create(device, std::max<std::uint64_t>(n_seals, 1) * 4,
@@ -86,6 +91,21 @@ void BatchWriter::write_ropes(std::span<const SequenceStep> steps, std::vector<g
     }
 }
 
+/// Where all decode, a token each.
+SplitPlan BatchWriter::plan_splits(std::span<const SequenceStep> steps,
+                                   const gpu::Attention& attention) const {
+    std::vector<std::span<const PageId>> pages;
+    std::uint32_t most_splits = 1;
+    for (const SequenceStep& step : steps) {
+        const std::uint32_t n_whole = step.first_position / kPage / shared::kSplitPages;
+        pages.push_back(step.pages.first(std::size_t{n_whole} * shared::kSplitPages));
+        most_splits = std::max(most_splits, n_whole + 1);
+    }
+    const bool can_share = batch_.attention.single_tokens && most_splits <= limits_.max_splits;
+    return share_splits(pages, can_share ? limits_.min_sharers : 0, attention.n_sharers(),
+                        kListings * static_cast<std::uint32_t>(steps.size()));
+}
+
 void BatchWriter::write_attention(std::span<const SequenceStep> steps,
                                   const gpu::Attention& attention) {
     gpu::Attention::Work& work = batch_.attention;
@@ -94,15 +114,20 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
     work.single_tokens = std::all_of(steps.begin(), steps.end(),
                                      [](const SequenceStep& s) { return s.tokens.size() == 1; });
     const std::uint32_t tile_tokens = work.single_tokens ? 1 : attention.tile_tokens();
+    const SplitPlan plan = plan_splits(steps, attention);
     std::uint32_t most_splits = 1;
     std::size_t n_table = 0;
     for (const SequenceStep& step : steps) n_table += step.pages.size();
+    for (const SharedSplits& one : plan.shared) n_table += one.members.size();
     const auto table = section<std::uint32_t>(work.table, n_table);
     const auto tiles = section<shared::AttentionTile>(work.tiles, batch_.n_tokens);
+    const auto shared_tiles = section<shared::AttentionTile>(work.shared_tiles, plan.shared.size());
     const auto merge = section<std::uint32_t>(work.merge_rows, std::size_t{batch_.n_tokens} * 2);
     std::uint32_t row = 0;
     std::uint32_t table_at = 0;
+    std::vector<std::uint32_t> table_of;  // by step
     for (const SequenceStep& step : steps) {
+        table_of.push_back(table_at);
         for (std::size_t i = 0; i < step.pages.size(); ++i)
             table[table_at + i] = to_index(step.pages[i]);
         for (std::uint32_t position = step.first_position; position < end_position(step);) {
@@ -115,7 +140,8 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
                 .table_offset = table_at,
                 .n_sealed = page,
                 .open_slot = step.open_slots[page - step.first_position / kPage],
-                .first_token = position % kPage};
+                .first_token = position % kPage,
+                .first_split = plan.first_own[table_of.size() - 1]};
             most_splits = std::max(most_splits, page / shared::kSplitPages + 1);
             for (std::uint32_t i = 0; i < n; ++i, ++row) {
                 merge[2 * row] = row;
@@ -125,8 +151,27 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
         }
         table_at += static_cast<std::uint32_t>(step.pages.size());
     }
-    work.max_splits =
-        most_splits <= limits_.max_splits ? attention.splits_apart(work.n_tiles, most_splits) : 0;
+    n_shared_splits_ = 0;
+    for (const SharedSplits& one : plan.shared) {
+        n_shared_splits_ +=
+            (one.end_split - one.first_split) * static_cast<std::uint32_t>(one.members.size());
+        shared_tiles[work.n_shared_tiles++] = {
+            .first_row = table_at,
+            .n_rows = static_cast<std::uint32_t>(one.members.size()),
+            .table_offset = table_of[one.members.front()],
+            .n_sealed = one.end_split * shared::kSplitPages,
+            .open_slot = 0,
+            .first_token = 0,
+            .first_split = one.first_split};
+        // A token each: sequence and row are the same.
+        for (const std::uint32_t member : one.members) table[table_at++] = member;
+        work.n_shared_splits = std::max(work.n_shared_splits, one.end_split);
+    }
+    work.max_splits = 0;
+    if (most_splits <= limits_.max_splits)
+        work.max_splits = work.n_shared_tiles > 0
+                              ? most_splits
+                              : attention.splits_apart(work.n_tiles, most_splits);
 }
 
 void BatchWriter::write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab) {

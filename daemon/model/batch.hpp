@@ -10,6 +10,7 @@
 #include "config/base/types.hpp"
 #include "config/base/wipe.hpp"
 #include "daemon/model/rope.hpp"
+#include "daemon/model/shared_splits.hpp"
 #include "vk_kernels/kv_store.hpp"
 #include "vk_kernels/ops/attention.hpp"
 
@@ -60,6 +61,9 @@ struct BatchLimits {
     std::uint32_t max_pages = 0;       // a sequence
     std::uint32_t max_logit_rows = 0;  // a step
     std::uint32_t max_splits = 0;      // of attention, computed apart; more are walked
+    // Sequences that decode on one prefix from which on they read its whole splits together; 0:
+    // none do. What is faster on this device; the bits are the same.
+    std::uint32_t min_sharers = 0;
 };
 
 /// Owns the upload buffer. The device must be done with the last batch before the next write.
@@ -76,6 +80,8 @@ public:
     /// finite numbers.
     bool is_finite(std::size_t i) const;
     const BatchLimits& limits() const { return limits_; }
+    std::uint32_t n_shared_splits() const { return n_shared_splits_; }
+    void set_min_sharers(std::uint32_t n) { limits_.min_sharers = n; }
     /// Token ids of the last step. REQUIRES: no step runs.
     void wipe_upload() { wipe(upload_.mapped()); }
 
@@ -85,6 +91,8 @@ private:
     void write_tokens(std::span<const SequenceStep> steps);
     void write_ropes(std::span<const SequenceStep> steps, std::vector<gpu::Slice>& tables,
                      std::uint32_t last_position);
+    SplitPlan plan_splits(std::span<const SequenceStep> steps,
+                          const gpu::Attention& attention) const;
     void write_attention(std::span<const SequenceStep> steps, const gpu::Attention& attention);
     void write_seals(std::span<const SequenceStep> steps, std::uint32_t pages_per_slab);
 
@@ -96,6 +104,7 @@ private:
     gpu::Buffer status_;  // readback: written by seal_page
     std::uint64_t at_ = 0;
     Batch batch_;
+    std::uint32_t n_shared_splits_ = 0;  // of the last step, once a sequence
     std::vector<std::pair<std::uint32_t, std::uint32_t>> seals_of_;  // by step: first job, jobs
 };
 

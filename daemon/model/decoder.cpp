@@ -6,7 +6,8 @@
 namespace kvasir {
 
 Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& shape,
-                                         std::uint32_t open_format) {
+                                         std::uint32_t open_format,
+                                         const std::optional<gpu::AttentionTiling>& tiling) {
     KVASIR_TRY(gpu::RopeAppendKv rope,
                gpu::RopeAppendKv::create(device, shape.heads, shape.rope_shape(), open_format,
                                          shape.has_qk_norm, shape.sink_span > 0));
@@ -19,8 +20,8 @@ Result<std::unique_ptr<Ops>> Ops::create(gpu::Device& device, const ModelShape& 
         .rope_append_kv = std::move(rope),
         .seal_page =
             gpu::SealPage(device, shape.heads.n_kv_heads, shape.heads.head_dim, open_format),
-        .attention =
-            gpu::Attention(device, shape.heads, open_format, shape.score_scale, shape.score_cap),
+        .attention = gpu::Attention(device, shape.heads, open_format, shape.score_scale,
+                                    shape.score_cap, tiling),
         .add_norm = std::move(add_norm),
         .row_norm = std::move(row_norm),
         .experts = std::move(experts)});
@@ -36,10 +37,8 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
     const std::uint64_t qkv_dim = q_dim + 2ULL * shape.heads.n_kv_heads * shape.heads.head_dim;
     // Splits are computed apart only where there are few tiles: sequences decoding, one token each.
     const std::uint64_t partials =
-        device.limits().is_cpu
-            ? 16
-            : std::max<std::uint64_t>(
-                  16, attention.partial_bytes(limits.max_tokens, limits.max_splits));
+        attention.has_partials() ? attention.partial_bytes(limits.max_tokens, limits.max_splits)
+                                 : 0;
     const gpu::ExpertShape& e = shape.experts;
     const std::uint64_t n_branches = n * std::max(1U, e.n_used);
     const auto create = [&](std::uint64_t n_elements) {
@@ -52,7 +51,8 @@ Result<Activations> Activations::create(gpu::Device& device, const ModelShape& s
     KVASIR_TRY(a.q, create(n * q_dim));
     KVASIR_TRY(a.sink_q, create(shape.sink_span > 0 ? n * q_dim : 0));
     KVASIR_TRY(a.attn, create(n * q_dim));
-    KVASIR_TRY(a.partials, Buffer::create(device, partials, BufferDomain::device));
+    KVASIR_TRY(a.partials,
+               Buffer::create(device, std::max<std::uint64_t>(partials, 16), BufferDomain::device));
     KVASIR_TRY(a.hidden, create(std::max(n * shape.ffn_dim, n * e.n_used * e.ffn_dim)));
     KVASIR_TRY(a.branch, create(n_branches * shape.dim));
     KVASIR_TRY(a.router, create(n * e.n_experts));

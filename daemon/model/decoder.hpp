@@ -69,7 +69,8 @@ struct Ops {
     gpu::Experts experts;
 
     static Result<std::unique_ptr<Ops>> create(gpu::Device& device, const ModelShape& shape,
-                                               std::uint32_t open_format);
+                                               std::uint32_t open_format,
+                                               const std::optional<gpu::AttentionTiling>& tiling);
 };
 
 /// Where a step's intermediate values lie; sized once for the largest step.

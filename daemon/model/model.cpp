@@ -9,6 +9,7 @@
 
 #include "config/base/check.hpp"
 #include "daemon/model/open_model.hpp"
+#include "daemon/model/tune_attention.hpp"
 #include "daemon/model/utf8.hpp"
 
 namespace kvasir {
@@ -100,6 +101,16 @@ Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape&
                                  most_rows)};
     }
     return limits;
+}
+
+/// Where sharing is asked for, devices share that would not.
+gpu::AttentionTiling attention_tiling(const ModelOptions& options,
+                                      const gpu::DeviceLimits& device) {
+    constexpr std::uint32_t kSharers = 4;
+    gpu::AttentionTiling tiling = gpu::tiling_for(device);
+    if (options.min_sharers)
+        tiling.n_sharers = *options.min_sharers > 0 ? std::max(tiling.n_sharers, kSharers) : 0;
+    return tiling;
 }
 
 }  // namespace
@@ -312,6 +323,17 @@ Result<> Model::warm_up(const Progress& progress) {
     return device_->save_pipeline_cache();
 }
 
+Result<> Model::choose_sharing(const ModelOptions& options) {
+    std::uint32_t n = options.min_sharers.value_or(0);
+    if (!options.min_sharers && ops_->attention.n_sharers() > 0 && limits().max_splits >= 4 &&
+        limits().max_tokens >= ops_->attention.n_sharers()) {
+        KVASIR_TRY(n, measure_min_sharers(*device_, *recorder_, ops_->attention, *kv_, shape_,
+                                          activations_));
+    }
+    writer_->set_min_sharers(n);
+    return {};
+}
+
 Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Progress& progress) {
     std::unique_ptr<Model> model(new Model());
     KVASIR_TRY(const OpenedModel opened, open_model(options.path));
@@ -348,7 +370,8 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
                              model->device_->limits()));
     KVASIR_TRY_VOID(model->create_kv(options, limits.max_tokens));
     const gpu::KvShape& kv = model->kv_->shape();
-    KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format));
+    KVASIR_TRY(model->ops_, Ops::create(*model->device_, model->shape_, kv.open_format,
+                                        attention_tiling(options, model->device_->limits())));
     KVASIR_TRY_VOID(model->prepare_kv_ops());
     KVASIR_TRY(BatchWriter writer, BatchWriter::create(*model->device_, limits, model->shape_.ropes,
                                                        model->shape_.sink_span));
@@ -358,6 +381,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options, const Pr
     KVASIR_TRY_VOID(model->touch_step_memory());
     KVASIR_TRY_VOID(model->load_weights(source, *architecture, progress));
     KVASIR_TRY_VOID(model->warm_up(progress));
+    KVASIR_TRY_VOID(model->choose_sharing(options));
     model->kernels_fingerprint_ = model->device_->kernels_fingerprint() - other_kernels;
     if (progress) progress(1.0, "ready");
     return model;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -45,6 +46,9 @@ struct ModelOptions {
     std::uint32_t step_tokens = 256;   // in one step; limits() has less where the device's bindings
                                        // or grids do not hold as many
     std::uint32_t max_logit_rows = 64;  // in one step; as above
+    // Sequences that decode on one prefix from which on they read it together; 0: never do; none:
+    // as is measured at load.
+    std::optional<std::uint32_t> min_sharers;
     std::uint64_t kv_budget_bytes =
         0;  // sealed and open pages; 0: a full context for each sequence, at most 1 GiB
 };
@@ -78,6 +82,8 @@ public:
     std::uint64_t kernels_fingerprint() const { return kernels_fingerprint_; }
     const gpu::KvStore& kv() const { return *kv_; }
     const BatchLimits& limits() const { return writer_->limits(); }
+    /// Splits of attention that sequences of the last step read together, once a sequence.
+    std::uint32_t n_shared_splits() const { return writer_->n_shared_splits(); }
     std::uint32_t n_pages() const { return n_pages_; }
     /// More than the options' max_sequences. Without a budget as many as any step can touch.
     std::uint32_t n_open_slots() const { return n_open_slots_; }
@@ -129,6 +135,7 @@ private:
     Result<> load_weights(const ModelSource& source, const Architecture& architecture,
                           const Progress& progress);
     Result<> touch_step_memory();
+    Result<> choose_sharing(const ModelOptions& options);
     Result<> warm_up(const Progress& progress);
 
     // Destroyed in reverse: everything on the device before the device.

@@ -1,6 +1,7 @@
 // Attention over a long cache, one decode step's worth of one layer, KV formats interleaved in one
-// run: medians, and ratios to f16. Usage: bench_attention [tokens] [rounds]. Not run by ctest:
-// machines are noisy, quote the ratios.
+// run: medians, and ratios to f16. With several sequences all are on the same pages, and read whole
+// splits together, or each for itself: ratios of that. Usage: bench_attention [tokens] [rounds]
+// [sequences]. Not run by ctest: machines are noisy, quote the ratios.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -16,6 +17,7 @@ using namespace kvasir;
 
 namespace {
 
+constexpr std::uint32_t kSharers = 4;
 constexpr gpu::HeadShape kHeads{.n_heads = 12, .n_kv_heads = 4, .head_dim = 64};
 
 struct Case {
@@ -24,12 +26,20 @@ struct Case {
     std::unique_ptr<gpu::KvStore> kv;
     std::unique_ptr<gpu::Attention> attention;
     std::vector<double> ms;
+    std::unique_ptr<gpu::Attention> sharing;  // with several sequences
+    std::vector<double> together_ms;
 };
 
 /// What all cases read and write.
 struct Buffers {
     gpu::Buffer q, tiles, table, merge, partials, out;
     std::uint32_t n_pages = 0;
+    std::uint32_t n_sequences = 1;
+    // Behind the sequences' tiles, those where splits that are read together are left out, and
+    // those of these splits.
+    std::uint32_t n_shared_tiles = 0;
+    std::uint64_t own_at = 0;
+    std::uint64_t shared_at = 0;
 };
 
 void fill(std::span<std::byte> bytes, std::uint32_t word) {
@@ -37,26 +47,63 @@ void fill(std::span<std::byte> bytes, std::uint32_t word) {
         std::copy_n(reinterpret_cast<const std::byte*>(&word), 4, bytes.data() + i);
 }
 
-void run(gpu::Recorder& recorder, Case& c, const Buffers& b) {
+void run(gpu::Recorder& recorder, const gpu::Attention& attention, const gpu::KvStore& kv,
+         const gpu::Attention::Work& work, const Buffers& b, std::vector<double>& ms) {
     constexpr int kLayers = 12;
-    const std::uint32_t splits = b.n_pages / shared::kSplitPages + 1;
-    const gpu::Attention::Work work{.tiles = b.tiles.slice(),
-                                    .n_tiles = 1,
-                                    .single_tokens = true,
-                                    .table = b.table.slice(),
-                                    .max_splits = c.attention->splits_apart(1, splits),
-                                    .merge_rows = b.merge.slice(),
-                                    .n_rows = 1};
     recorder.begin().value();
     for (int i = 0; i < kLayers; ++i)
-        c.attention->record(recorder, b.q.slice(), c.kv->layer(0), work, b.partials.slice(),
-                            b.out.slice());
+        attention.record(recorder, b.q.slice(), kv.layer(0), work, b.partials.slice(),
+                         b.out.slice());
     const auto start = std::chrono::steady_clock::now();
     recorder.submit_and_wait().value();
-    c.ms.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-            .count() /
-        kLayers);
+    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+                     .count() /
+                 kLayers);
+}
+
+void run(gpu::Recorder& recorder, Case& c, const Buffers& b) {
+    const std::uint32_t splits = b.n_pages / shared::kSplitPages + 1;
+    const std::uint32_t n = b.n_sequences;
+    gpu::Attention::Work work{.tiles = b.tiles.slice(0, n * sizeof(shared::AttentionTile)),
+                              .n_tiles = n,
+                              .single_tokens = true,
+                              .table = b.table.slice(),
+                              .max_splits = c.attention->splits_apart(n, splits),
+                              .merge_rows = b.merge.slice(),
+                              .n_rows = n};
+    run(recorder, *c.attention, *c.kv, work, b, c.ms);
+    if (!c.sharing) return;
+    work.max_splits = splits;
+    work.tiles = b.tiles.slice(b.own_at, n * sizeof(shared::AttentionTile));
+    work.shared_tiles =
+        b.tiles.slice(b.shared_at, b.n_shared_tiles * sizeof(shared::AttentionTile));
+    work.n_shared_tiles = b.n_shared_tiles;
+    work.n_shared_splits = splits - 1;
+    run(recorder, *c.sharing, *c.kv, work, b, c.together_ms);
+}
+
+/// All sequences are on the same pages; up to four read them together.
+void fill_tiles(Buffers& b) {
+    const std::uint32_t n_splits = b.n_pages / shared::kSplitPages;
+    auto* const tiles = b.tiles.mapped_as<shared::AttentionTile>().data();
+    const auto at = [&](std::uint64_t bytes) { return tiles + bytes / sizeof *tiles; };
+    auto* const table = b.table.mapped_as<std::uint32_t>().data();
+    for (std::uint32_t i = 0; i < b.n_pages; ++i) table[i] = i;
+    for (std::uint32_t i = 0; i < b.n_sequences; ++i) {
+        at(0)[i] = {i, 1, 0, b.n_pages, 0, 0, 0};
+        at(b.own_at)[i] = {i, 1, 0, b.n_pages, 0, 0, n_splits};
+        table[b.n_pages + i] = i;
+        b.merge.mapped_as<std::uint32_t>()[2 * i] = i;
+        b.merge.mapped_as<std::uint32_t>()[2 * i + 1] = b.n_pages * shared::kPageTokens;
+    }
+    for (std::uint32_t i = 0; i < b.n_shared_tiles; ++i)
+        at(b.shared_at)[i] = {b.n_pages + i * kSharers,
+                              std::min(kSharers, b.n_sequences - i * kSharers),
+                              0,
+                              n_splits * shared::kSplitPages,
+                              0,
+                              0,
+                              0};
 }
 
 }  // namespace
@@ -66,30 +113,35 @@ int main(int argc, char** argv) {
     const int rounds = argc > 2 ? std::atoi(argv[2]) : 15;
     const auto device = gpu::Device::create({}).value();
     const auto recorder = gpu::Recorder::create(*device).value();
-    Buffers b{.n_pages = n_tokens / shared::kPageTokens};
+    const std::uint32_t n = argc > 3 ? static_cast<std::uint32_t>(std::atoi(argv[3])) : 1;
+    Buffers b{.n_pages = n_tokens / shared::kPageTokens, .n_sequences = std::max(n, 1U)};
+    b.n_shared_tiles = (n + kSharers - 1) / kSharers;
+    // Offsets that any device binds, and that are whole tiles.
+    const std::uint64_t part = (n / 64 + 1) * 64 * 256 * sizeof(shared::AttentionTile) / 4;
+    b.own_at = part;
+    b.shared_at = 2 * part;
     const auto upload = [&](std::uint64_t bytes) {
         return gpu::Buffer::create(*device, bytes, gpu::BufferDomain::upload).value();
     };
-    b.q = upload(kHeads.n_heads * kHeads.head_dim * 4);
-    b.out = upload(kHeads.n_heads * kHeads.head_dim * 4);
-    b.tiles = upload(64);
-    b.table = upload(std::uint64_t{b.n_pages} * 4);
-    b.merge = upload(16);
-    b.merge.mapped_as<std::uint32_t>()[1] = b.n_pages * shared::kPageTokens;
-    b.partials = upload(std::uint64_t{kHeads.n_heads} * (b.n_pages / shared::kSplitPages + 1) *
+    const std::uint64_t row_bytes = std::uint64_t{kHeads.n_heads} * kHeads.head_dim * 4;
+    b.q = upload(n * row_bytes);
+    b.out = upload(n * row_bytes);
+    b.tiles = upload(3 * part);
+    b.table = upload((std::uint64_t{b.n_pages} + n) * 4);
+    b.merge = upload(std::uint64_t{n} * 8);
+    b.partials = upload(std::uint64_t{n} * kHeads.n_heads * (b.n_pages / shared::kSplitPages + 1) *
                         (kHeads.head_dim + 2) * 4);
     fill(b.q.mapped(), 0x3dcccccd);  // 0.1
-    b.tiles.mapped_as<shared::AttentionTile>()[0] = {0, 1, 0, b.n_pages, 0, 0};
-    for (std::uint32_t i = 0; i < b.n_pages; ++i) b.table.mapped_as<std::uint32_t>()[i] = i;
+    fill_tiles(b);
 
     const auto quantized = [](std::uint32_t keys, std::uint32_t values) {
         return gpu::KvFormats{keys, values};
     };
     std::vector<Case> cases;
-    cases.push_back({"f16", quantized(shared::kKvF16, shared::kKvF16), {}, {}, {}});
-    cases.push_back({"int8", quantized(shared::kKvInt8, shared::kKvInt8), {}, {}, {}});
-    cases.push_back({"int8:int4", quantized(shared::kKvInt8, shared::kKvInt4), {}, {}, {}});
-    cases.push_back({"int4", quantized(shared::kKvInt4, shared::kKvInt4), {}, {}, {}});
+    cases.push_back({"f16", quantized(shared::kKvF16, shared::kKvF16), {}, {}, {}, {}, {}});
+    cases.push_back({"int8", quantized(shared::kKvInt8, shared::kKvInt8), {}, {}, {}, {}, {}});
+    cases.push_back({"int8:int4", quantized(shared::kKvInt8, shared::kKvInt4), {}, {}, {}, {}, {}});
+    cases.push_back({"int4", quantized(shared::kKvInt4, shared::kKvInt4), {}, {}, {}, {}, {}});
     for (Case& c : cases) {
         gpu::KvShape shape{.n_kv_heads = kHeads.n_kv_heads,
                            .head_dim = kHeads.head_dim,
@@ -100,6 +152,13 @@ int main(int argc, char** argv) {
         c.kv->reserve_pages(*device, b.n_pages).value();
         c.attention = std::make_unique<gpu::Attention>(*device, kHeads, shared::kKvF16, 0.125F);
         c.attention->prepare(c.formats, c.kv->n_slabs()).value();
+        if (n > 1) {
+            gpu::AttentionTiling tiling = gpu::tiling_for(device->limits());
+            tiling.n_sharers = std::min(n, kSharers);
+            c.sharing = std::make_unique<gpu::Attention>(*device, kHeads, shared::kKvF16, 0.125F,
+                                                         0.0F, tiling);
+            c.sharing->prepare(c.formats, c.kv->n_slabs()).value();
+        }
         // Equal bits in every page: zeros. Time does not depend on the values.
         recorder->begin().value();
         const gpu::KvLayer layer = c.kv->layer(0);
@@ -108,6 +167,7 @@ int main(int argc, char** argv) {
         recorder->submit_and_wait().value();
         run(*recorder, c, b);
         c.ms.clear();
+        c.together_ms.clear();
     }
     for (int i = 0; i < rounds; ++i) {
         for (Case& c : cases) run(*recorder, c, b);
@@ -122,6 +182,11 @@ int main(int argc, char** argv) {
         fmt::print("{:<10} {:8.3f} ms  (best {:.3f})  {:.2f} of f16's time  {} bytes a token\n",
                    c.name, median, c.ms.front(), median / f16_ms,
                    c.kv->shape().page_bytes() / shared::kPageTokens);
+        if (c.together_ms.empty()) continue;
+        std::sort(c.together_ms.begin(), c.together_ms.end());
+        const double together = c.together_ms[c.together_ms.size() / 2];
+        fmt::print("  {} sequences together {:8.3f} ms: {:.2f} of that\n", n, together,
+                   together / median);
     }
     return 0;
 }

@@ -332,6 +332,43 @@ BOOST_DATA_TEST_CASE(do_not_depend_on_chunks_over_several_splits, data::make(kKv
     check_silent(run);
 }
 
+/// Sequences that decode behind one prefix of two splits, one that leaves it after one, and one
+/// that has nothing to do with it.
+BOOST_DATA_TEST_CASE(do_not_depend_on_who_reads_the_prefix_together, data::make({"int8", "int4"}),
+                     kv) {
+    const TinyShape shape{.n_vocab = 64, .context = 2048};
+    const ScratchFile file(TinyModel(shape).file());
+    constexpr std::uint32_t kPrompt = 1040;
+    constexpr std::uint32_t kEnd = 1066;  // over a page border
+    std::vector<Tokens> texts(5, random_tokens(kEnd, shape.n_vocab, 21));
+    for (std::size_t i = 1; i < texts.size(); ++i) {
+        const std::array<std::size_t, 5> parts_at = {kEnd, 1030, 1030, 600, 0};
+        const Tokens own = random_tokens(kEnd, shape.n_vocab, 30 + i);
+        std::copy(own.begin() + static_cast<std::ptrdiff_t>(parts_at[i]), own.end(),
+                  texts[i].begin() + static_cast<std::ptrdiff_t>(parts_at[i]));
+    }
+    ModelRun alone(file.path(), kv, {.max_sequences = 5, .step_tokens = 512, .min_sharers = 0});
+    ModelRun together(file.path(), kv, {.max_sequences = 5, .step_tokens = 512, .min_sharers = 2});
+    BOOST_TEST(together.model().limits().min_sharers == 2U);
+    std::vector<Job> jobs;
+    for (const Tokens& text : texts) {
+        jobs.push_back(together.begin(text, Plan{.chunk = 512, .decode_from = kPrompt}));
+        while (jobs.back().state.n_computed() < kPrompt) {
+            Job* const next = &jobs.back();
+            together.step({&next, 1});
+        }
+    }
+    together.finish({&jobs[0], &jobs[1], &jobs[2], &jobs[3], &jobs[4]});
+    BOOST_TEST(together.model().n_shared_splits() == 2U * 3 + 1);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        BOOST_TEST(difference(jobs[i].rows, alone.cold(texts[i], Plan{.chunk = 512})) == "",
+                   "sequence " << i);
+        jobs[i].state.release(0);
+    }
+    BOOST_TEST(alone.model().n_shared_splits() == 0U);
+    check_silent(together);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace kvasir

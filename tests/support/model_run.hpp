@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -91,6 +92,7 @@ struct RunNeeds {
     bool rolls = true;          // where the model has a window
     std::string kv_overrides;   // "0=f16,3-4=int8"
     bool validation = true;
+    std::optional<std::uint32_t> min_sharers;  // see ModelOptions
 };
 
 /// On the device of all suites, small.
@@ -119,6 +121,7 @@ public:
         options.step_tokens = needs.step_tokens;
         options.max_logit_rows = needs.step_tokens;
         options.kv_budget_bytes = needs.kv_budget_bytes;
+        options.min_sharers = needs.min_sharers;
         model_ = std::move(Model::load(options, {}).value());
         KvCache::Options cache{.n_pages = model_->n_pages()};
         if (needs.n_pages > 0) cache.n_pages = needs.n_pages;

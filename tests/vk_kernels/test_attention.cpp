@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <random>
 #include <tuple>
 #include <vector>
@@ -65,10 +66,12 @@ struct Sequence {
 /// All other pages and slots hold NaN; what slots after a sequence's last token hold, is chosen.
 class Scene {
 public:
+    /// n_common: pages of the first sequence that the others begin with as well, as far as they go.
     Scene(Gpu& gpu, const Case& c, const std::vector<std::uint32_t>& lengths, float q_deviation = 1,
-          float unwritten = NAN)
+          float unwritten = NAN, std::uint32_t n_common = 0)
         : c_(c),
           unwritten_(unwritten),
+          n_common_(n_common),
           random_(c.head_dim + 7 * c.n_rep),
           pages_(gpu, c.page(), static_cast<std::uint32_t>(lengths.size()) + 3,
                  slab_pages(c, lengths), c.n_slabs) {
@@ -80,7 +83,6 @@ public:
             normal_values(std::size_t{n_rows_} * c.n_heads() * c.head_dim, random_, q_deviation);
         q_buffer_ = gpu.buffer_of(q_);
         sink_q_buffer_ = gpu.buffer_of(sink_q_);
-        table_buffer_ = gpu.buffer_of(table_);
     }
 
     const Case& shape() const { return c_; }
@@ -89,7 +91,7 @@ public:
     const std::vector<Sequence>& sequences() const { return sequences_; }
     Slice q() const { return q_buffer_.slice(); }
     Slice sink_q() const { return sink_q_buffer_.slice(); }
-    Slice table() const { return table_buffer_.slice(); }
+    const std::vector<std::uint32_t>& page_ids() const { return table_; }
     KvLayer layer() const { return pages_.layer(); }
     std::uint32_t most_splits() const {
         std::uint32_t most = 0;
@@ -162,10 +164,11 @@ private:
         std::vector<std::vector<float>> values(c_.n_kv_heads);
         std::vector<std::uint32_t> open;
         for (std::uint32_t p = 0; p < s.n_sealed; ++p) {
-            const std::uint32_t id = ids[table_.size()];
+            const bool is_common = !sequences_.empty() && p < n_common_;
+            const std::uint32_t id = is_common ? table_[p] : ids[table_.size()];
             table_.push_back(id);
             fill_page(kPageTokens, open);
-            BOOST_TEST_REQUIRE(seal_kv_page(c_.page(), open, pages_.page(id)));
+            if (!is_common) BOOST_TEST_REQUIRE(seal_kv_page(c_.page(), open, pages_.page(id)));
             keep(c_.page(), pages_.page(id), kPageTokens, keys, values);
         }
         fill_page(n_own, open);
@@ -203,6 +206,7 @@ private:
 
     Case c_;
     float unwritten_;
+    std::uint32_t n_common_;
     std::mt19937 random_;
     KvPages pages_;
     std::vector<Sequence> sequences_;
@@ -212,25 +216,25 @@ private:
     std::vector<float> sink_q_;
     Buffer q_buffer_;
     Buffer sink_q_buffer_;
-    Buffer table_buffer_;
 };
 
 /// Something that attends: the op, or kernels built for another kind of device.
 struct Runner {
     std::uint32_t tile_tokens;
+    std::uint32_t n_sharers;
     std::function<void(Recorder&, const Scene&, const Attention::Work&, const Slice& partials,
                        const Slice& out)>
         record;
 };
 
-constexpr std::uint32_t kGpuRows = 4;
+constexpr AttentionTiling kGpuTiling{.n_rows = 4};
 
-/// n_rows: that share a page; 0: as suits the device.
-Runner op_runner(Gpu& gpu, const Case& c, std::uint32_t n_rows = 0) {
+/// tiling: none: as suits the device.
+Runner op_runner(Gpu& gpu, const Case& c, const std::optional<AttentionTiling>& tiling = {}) {
     const auto op =
-        std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale(), c.cap, n_rows);
+        std::make_shared<Attention>(*gpu.device, c.heads(), c.open(), c.scale(), c.cap, tiling);
     op->prepare({c.keys, c.values}, c.n_slabs, c.reach).value();
-    return {op->tile_tokens(),
+    return {op->tile_tokens(), op->n_sharers(),
             [op](Recorder& recorder, const Scene& scene, const Attention::Work& work,
                  const Slice& partials, const Slice& out) {
                 op->record(recorder, scene.q(), scene.layer(), work, partials, out,
@@ -238,27 +242,30 @@ Runner op_runner(Gpu& gpu, const Case& c, std::uint32_t n_rows = 0) {
             }};
 }
 
-using AttentionKernel = Kernel<shared::AttentionPush, 11, 10>;
+using AttentionKernel = Kernel<shared::AttentionPush, 11, 11>;
 using MergeKernel = Kernel<shared::AttentionMergePush, 3, 2>;
 
 /// The build for devices without subgroup shuffles: values pass through shared memory.
 Runner portable_runner(Gpu& gpu, const Case& c, std::uint32_t lanes, std::uint32_t heads_per_group,
-                       std::uint32_t tile_tokens) {
-    const auto create = [&](std::uint32_t tokens) {
+                       std::uint32_t tile_tokens, std::uint32_t n_sharers = 0) {
+    const auto create = [&](std::uint32_t tokens, std::uint32_t is_shared = 0) {
         return std::make_shared<AttentionKernel>(
-            AttentionKernel::create(*gpu.device, "attention_paged", attention_paged_spv,
-                                    {lanes, c.head_dim, heads_per_group, tokens, c.keys, c.values,
-                                     c.open(), c.n_slabs, c.cap > 0 ? 1U : 0U, c.reach.kind()})
+            AttentionKernel::create(
+                *gpu.device, "attention_paged", attention_paged_spv,
+                {lanes, c.head_dim, heads_per_group, tokens, c.keys, c.values, c.open(), c.n_slabs,
+                 c.cap > 0 ? 1U : 0U, c.reach.kind(), is_shared})
                 .value());
     };
     const auto single = create(1);
     const auto many = create(tile_tokens);
+    const auto together = n_sharers > 0 ? create(n_sharers, 1) : nullptr;
     const auto merge = std::make_shared<MergeKernel>(
         MergeKernel::create(*gpu.device, "attention_merge", attention_merge_spv, {c.head_dim, 64})
             .value());
     const std::uint32_t chunks = (c.n_rep + heads_per_group - 1) / heads_per_group;
-    return {tile_tokens, [=](Recorder& recorder, const Scene& scene, const Attention::Work& work,
-                             const Slice& partials, const Slice& out) {
+    return {tile_tokens, n_sharers,
+            [=](Recorder& recorder, const Scene& scene, const Attention::Work& work,
+                const Slice& partials, const Slice& out) {
                 const KvLayer kv = scene.layer();
                 const shared::AttentionPush push{.n_heads = c.n_heads(),
                                                  .n_kv_heads = c.n_kv_heads,
@@ -268,14 +275,18 @@ Runner portable_runner(Gpu& gpu, const Case& c, std::uint32_t lanes, std::uint32
                                                  .score_cap = c.cap,
                                                  .window = c.reach.window,
                                                  .n_sinks = c.reach.n_sinks};
-                (work.single_tokens ? single : many)
-                    ->record(recorder,
-                             {scene.q(), work.tiles, work.table, kv.open, out, partials,
-                              kv.slabs[0], kv.slabs[1], kv.slabs[2], kv.slabs[3], scene.sink_q()},
-                             push,
-                             {.x = work.n_tiles,
-                              .y = c.n_kv_heads * chunks,
-                              .z = std::max(work.max_splits, 1U)});
+                const auto attend = [&](const AttentionKernel& kernel, const Slice& tiles,
+                                        std::uint32_t n_tiles, std::uint32_t n_splits) {
+                    kernel.record(
+                        recorder,
+                        {scene.q(), tiles, work.table, kv.open, out, partials, kv.slabs[0],
+                         kv.slabs[1], kv.slabs[2], kv.slabs[3], scene.sink_q()},
+                        push, {.x = n_tiles, .y = c.n_kv_heads * chunks, .z = n_splits});
+                };
+                if (work.n_shared_tiles > 0)
+                    attend(*together, work.shared_tiles, work.n_shared_tiles, work.n_shared_splits);
+                attend(work.single_tokens ? *single : *many, work.tiles, work.n_tiles,
+                       std::max(work.max_splits, 1U));
                 if (work.max_splits == 0) return;
                 const std::uint32_t n = work.n_rows * c.n_heads() * c.head_dim;
                 merge->record(recorder, {work.merge_rows, partials, out},
@@ -293,7 +304,17 @@ struct Plan {
     bool splits_apart = false;
     std::uint32_t spare_splits = 0;  // room for more splits than there are
     int only_sequence = -1;
+    std::uint32_t shared_splits = 0;  // of all rows that see so many, read by n_sharers together
 };
+
+/// Rows of sequences that have so many whole splits before their own page.
+std::vector<std::uint32_t> sharers_of(const Scene& scene, std::uint32_t n_splits) {
+    std::vector<std::uint32_t> rows;
+    for (const Sequence& s : scene.sequences())
+        for (std::uint32_t r = 0; r < s.n_rows; ++r)
+            if (s.n_sealed / shared::kSplitPages >= n_splits) rows.push_back(s.first_row + r);
+    return rows;
+}
 
 std::vector<std::uint32_t> tiles_of(const Scene& scene, const Plan& plan) {
     std::vector<std::uint32_t> tiles;
@@ -303,7 +324,8 @@ std::vector<std::uint32_t> tiles_of(const Scene& scene, const Plan& plan) {
         for (std::uint32_t r = 0; r < s.n_rows; r += plan.tile_tokens)
             for (const std::uint32_t word :
                  {s.first_row + r, std::min(plan.tile_tokens, s.n_rows - r), s.table_offset,
-                  s.n_sealed, s.open_slot, s.first_token + r})
+                  s.n_sealed, s.open_slot, s.first_token + r,
+                  s.n_sealed / shared::kSplitPages >= plan.shared_splits ? plan.shared_splits : 0})
                 tiles.push_back(word);
     }
     return tiles;
@@ -321,6 +343,25 @@ std::vector<float> attend(Gpu& gpu, const Scene& scene, const Runner& runner, co
         }
     const std::uint32_t max_splits =
         plan.splits_apart ? scene.most_splits() + plan.spare_splits : 0;
+    // The rows that read together are listed behind the page table.
+    std::vector<std::uint32_t> table = scene.page_ids();
+    std::vector<std::uint32_t> shared_tiles;
+    if (plan.shared_splits > 0) {
+        const auto rows = sharers_of(scene, plan.shared_splits);
+        for (std::size_t i = 0; i < rows.size(); i += runner.n_sharers) {
+            const auto n = static_cast<std::uint32_t>(
+                std::min<std::size_t>(runner.n_sharers, rows.size() - i));
+            for (const std::uint32_t word : {static_cast<std::uint32_t>(table.size()), n, 0U,
+                                             plan.shared_splits * shared::kSplitPages, 0U, 0U, 0U})
+                shared_tiles.push_back(word);
+            for (std::uint32_t k = 0; k < n; ++k) table.push_back(rows[rows.size() - 1 - i - k]);
+        }
+    }
+    const auto n_shared =
+        static_cast<std::uint32_t>(shared_tiles.size()) / shared::kAttentionTileWords;
+    shared_tiles.resize(std::max<std::size_t>(shared_tiles.size(), 1));
+    const Buffer shared_buffer = gpu.buffer_of(shared_tiles);
+    const Buffer table_buffer = gpu.buffer_of(table);
     const Buffer tile_buffer = gpu.buffer_of(tiles);
     const Buffer merge_buffer = gpu.buffer_of(merge_rows);
     const Buffer partials = gpu.filled_buffer<float>(std::max<std::size_t>(
@@ -330,10 +371,13 @@ std::vector<float> attend(Gpu& gpu, const Scene& scene, const Runner& runner, co
         .tiles = tile_buffer.slice(),
         .n_tiles = static_cast<std::uint32_t>(tiles.size()) / shared::kAttentionTileWords,
         .single_tokens = plan.tile_tokens == 1,
-        .table = scene.table(),
+        .table = table_buffer.slice(),
         .max_splits = max_splits,
         .merge_rows = merge_buffer.slice(),
-        .n_rows = scene.n_rows()};
+        .n_rows = scene.n_rows(),
+        .shared_tiles = shared_buffer.slice(),
+        .n_shared_tiles = n_shared,
+        .n_shared_splits = plan.shared_splits};
     gpu.run([&](Recorder& recorder) {
         runner.record(recorder, scene, work, partials.slice(), out.slice());
     });
@@ -380,8 +424,8 @@ std::vector<std::uint32_t> check_scene(Gpu& gpu, const Scene& scene, const Runne
 
 void check_op(Gpu& gpu, const Scene& scene) {
     const Case& c = scene.shape();
-    const auto alone = check_scene(gpu, scene, op_runner(gpu, c, 1));
-    BOOST_TEST((check_scene(gpu, scene, op_runner(gpu, c, kGpuRows)) == alone),
+    const auto alone = check_scene(gpu, scene, op_runner(gpu, c, AttentionTiling{}));
+    BOOST_TEST((check_scene(gpu, scene, op_runner(gpu, c, kGpuTiling)) == alone),
                c << ": rows that share a page have other bits than alone");
 }
 
@@ -413,8 +457,38 @@ BOOST_AUTO_TEST_CASE(every_head_dim_format_and_grouping_agrees_with_the_referenc
         const Scene scene(gpu, c, kFewLengths);
         // A CPU device compiles these tiles of several rows for up to a minute.
         const bool is_slow = c.head_dim > 128 || c.head_dim < 48;
-        check_scene(gpu, scene, op_runner(gpu, c, is_slow ? 0 : kGpuRows));
+        check_scene(gpu, scene,
+                    op_runner(gpu, c, is_slow ? std::nullopt : std::optional(kGpuTiling)));
     }
+}
+
+/// Sequences behind one prefix of two splits and a bit; some end before.
+BOOST_AUTO_TEST_CASE(splits_that_sequences_read_together_keep_their_bits) {
+    Gpu& gpu = Gpu::get();
+    const auto check = [&](const Case& c, const Runner& runner,
+                           const std::vector<std::uint32_t>& lengths) {
+        const Scene scene(gpu, c, lengths, 1, NAN, 35);
+        const auto expected = check_scene(gpu, scene, runner);
+        for (const std::uint32_t n_splits : {1U, 2U}) {
+            BOOST_TEST(
+                (bits(attend(gpu, scene, runner,
+                             {.splits_apart = true, .shared_splits = n_splits})) == expected),
+                c << ": " << n_splits << " splits read together give other bits");
+        }
+    };
+    // A CPU device compiles tiles of many rows for a minute.
+    struct Tiled {
+        Case c;
+        AttentionTiling tiling;
+    };
+    for (const Tiled& t :
+         {Tiled{{32, 2, 1, kKvF16, kKvF16}, {.n_rows = 1, .n_sharers = 3}},
+          Tiled{{32, 1, 2, kKvInt8, kKvInt8}, {.n_rows = 2, .n_sharers = 2}},
+          Tiled{{48, 1, 2, kKvInt4, kKvInt4, 2}, {.n_rows = 1, .n_sharers = 2}},
+          Tiled{{40, 1, 1, kKvInt8, kKvInt4, 1, {}, 5.0F}, {.n_rows = 1, .n_sharers = 2}}})
+        check(t.c, op_runner(gpu, t.c, t.tiling), {1230, 1100, 1025, 600, 1100, 40, 520});
+    const Case c{32, 1, 2, kKvInt8, kKvInt4};
+    check(c, portable_runner(gpu, c, 8, 1, 1, 2), {530, 520});
 }
 
 BOOST_AUTO_TEST_CASE(pages_in_several_slabs_are_found) {
@@ -438,7 +512,7 @@ BOOST_AUTO_TEST_CASE(peaked_scores_agree_with_the_reference) {
 BOOST_AUTO_TEST_CASE(what_unwritten_slots_hold_does_not_show) {
     Gpu& gpu = Gpu::get();
     for (const Case& c : {Case{48, 2, 1, kKvInt4, kKvInt4}, Case{64, 2, 1, kKvF32, kKvF32}}) {
-        const Runner runner = op_runner(gpu, c, kGpuRows);
+        const Runner runner = op_runner(gpu, c, kGpuTiling);
         const Plan tiles{.tile_tokens = runner.tile_tokens};
         const auto expected = bits(attend(gpu, Scene(gpu, c, kFewLengths), runner, tiles));
         for (const float unwritten : {65504.0F, -65504.0F, INFINITY, -INFINITY, 0.0F}) {

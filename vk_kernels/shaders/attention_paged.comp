@@ -18,6 +18,7 @@ layout(constant_id = kAttentionSpecOpenFormat) const uint kOpenFormat = kKvF16;
 layout(constant_id = kAttentionSpecSlabs) const uint kSlabs = 1;
 layout(constant_id = kAttentionSpecCap) const uint kCap = 0;
 layout(constant_id = kAttentionSpecReach) const uint kReach = kReachAll;
+layout(constant_id = kAttentionSpecShared) const uint kShared = 0;
 
 const uint kLanes = gl_WorkGroupSize.x;
 const uint kRows = kHeads * kTokens;
@@ -76,6 +77,7 @@ uint load_word(bool own, uint at) {
     }
 }
 
+uint token_row(uint t) { return kShared == 0 ? tile_first_row + t : table[tile_first_row + t]; }
 uint row_token(uint r) { return min(r / kHeads, tile_rows - 1); }  // rows past the tile repeat the last one
 uint row_position(uint r) { return tile_page * kPageTokens + tile_first_token + row_token(r); }
 // First page that a row's window reaches into.
@@ -97,7 +99,7 @@ bool row_sees_split(uint r, uint split) {
     return kReach == kReachAll || split * kSplitPages < n_sink_pages() || split >= row_first_page(r) / kSplitPages;
 }
 uint row_head(uint r) { return min(first_head + r % kHeads, (kv_head + 1) * (pc.n_heads / pc.n_kv_heads) - 1); }
-uint row_at(uint r) { return ((tile_first_row + row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
+uint row_at(uint r) { return (token_row(row_token(r)) * pc.n_heads + row_head(r)) * kHeadDim; }
 
 float lane_max(float value) {
 #ifdef LANES_SHUFFLE
@@ -365,10 +367,11 @@ void main() {
     kv_head = gl_WorkGroupID.y / n_chunks;
     first_head = kv_head * n_rep + gl_WorkGroupID.y % n_chunks * kHeads;
 
-    const uint n_splits = n_sealed / kSplitPages + 1;
+    const uint n_splits = n_sealed / kSplitPages + 1 - kShared;
+    const uint own_first_split = kReach == kReachAll ? tiles[tile + 6] : 0;
     const uint first_page = kReach == kReachAll ? 0 : row_first_page(0);  // between it and the sinks' pages nothing is seen
     const bool apart = pc.max_splits > 0;
-    if (apart && (gl_WorkGroupID.z >= n_splits || !row_sees_split(0, gl_WorkGroupID.z))) return;
+    if (apart && (gl_WorkGroupID.z >= n_splits || gl_WorkGroupID.z < own_first_split || !row_sees_split(0, gl_WorkGroupID.z))) return;
     const uint first_split = kReach == kReachSinks ? 0 : first_page / kSplitPages;
     const uint split_begin = apart ? gl_WorkGroupID.z : first_split;
     const uint split_end = apart ? split_begin + 1 : n_splits;
@@ -383,7 +386,7 @@ void main() {
             slab = page / pc.pages_per_slab;
             visit(false, begin, kKeyFormat, kValueFormat, page % pc.pages_per_slab * page_words);
         }
-        if (split + 1 == n_splits) {
+        if (kShared == 0 && split + 1 == n_splits) {
             visited = n_sealed;
             visit(true, begin, kOpenFormat, kOpenFormat,
                   open_slot * kv_page_words(kOpenFormat, kOpenFormat, pc.n_kv_heads, kHeadDim));
@@ -396,8 +399,8 @@ void main() {
         for (uint b = 0; b < kBlocks; ++b) {
             uint c = b * kLanes + LANE;
             if (c >= kHeadDim) continue;
-            if (apart && n_splits > 1) {
-                uint at = ((tile_first_row + r / kHeads) * pc.n_heads + first_head + r % kHeads) * pc.max_splits + split_begin;
+            if (kShared != 0 || (apart && n_splits > 1)) {
+                uint at = (token_row(r / kHeads) * pc.n_heads + first_head + r % kHeads) * pc.max_splits + split_begin;
                 partials[at * (kHeadDim + 2) + c] = merged_o[r][b];
                 if (c == 0) {
                     partials[at * (kHeadDim + 2) + kHeadDim] = merged_m[r];

@@ -8,6 +8,11 @@
 // values fold their token's scale into the weight, out += (p * scale) * code, and sum p * zero beside.
 // Online softmax page by page in order; every kSplitPages pages, at fixed absolute page indices, a split ends with
 // (m, l, o), and splits are merged in order. So the bits do not depend on tiles, batch, or on who walks the splits.
+//
+// Rows of several sequences that begin with the same pages may read whole splits of them together, in tiles of their own:
+//
+//     row 3  [ split 0 ][ split 1 ][ split 2 . own page ]      shared tile: rows 3, 5, splits 0 and 1, left as partials
+//     row 5  [ split 0 ][ split 1 ][ . own page ]              tiles of rows 3 and 5: from split 2 on
 #ifndef KVASIR_VK_KERNELS_SHARED_ATTENTION_PAGED_H
 #define KVASIR_VK_KERNELS_SHARED_ATTENTION_PAGED_H
 #include "config/base/glsl_shared.h"
@@ -17,23 +22,24 @@ struct AttentionPush {
     uint n_heads;
     uint n_kv_heads;
     uint pages_per_slab;
-    uint max_splits;       // splits a row of partials has room for; 0: every workgroup walks all splits itself
+    uint max_splits;       // splits a row of partials has room for; 0: every workgroup walks all splits itself, none is shared
     float score_scale;
     float score_cap;       // with a cap
     uint window;           // with a window: tokens, the query's own included
     uint n_sinks;          // with sinks: tokens
 };
 
-// Consecutive query tokens of one sequence within one page.
+// Consecutive query tokens of one sequence within one page; with kAttentionSpecShared, of several sequences.
 struct AttentionTile {
-    uint first_row;     // row of q and out
+    uint first_row;     // row of q and out; shared: entry of the page table where the rows are listed
     uint n_rows;        // 1 .. tokens a tile
     uint table_offset;  // first entry of the sequence in the page table
-    uint n_sealed;      // pages before the tokens' own page
+    uint n_sealed;      // pages before the tokens' own page; shared: of whole splits
     uint open_slot;     // of their own page
     uint first_token;   // position of the first row in its page
+    uint first_split;   // those before are another tile's affair: where nothing limits the reach
 };
-const uint kAttentionTileWords = 6;
+const uint kAttentionTileWords = 7;
 
 const uint kAttentionQ = 0;         // (n_rows, n_heads * head_dim) f32
 const uint kAttentionTiles = 1;     // AttentionTile[]
@@ -60,6 +66,7 @@ const uint kAttentionSpecOpenFormat = 6;
 const uint kAttentionSpecSlabs = 7;
 const uint kAttentionSpecCap = 8;     // 1: with a cap
 const uint kAttentionSpecReach = 9;   // kReach...
+const uint kAttentionSpecShared = 10; // 1: tiles of several sequences; kReachAll, splits apart
 
 const uint kReachAll = 0;
 const uint kReachWindow = 1;
