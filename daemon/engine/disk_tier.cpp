@@ -142,13 +142,15 @@ bool DiskTier::pump_saving(Saving& saving) {
         const NodeId node = saving.nodes[saving.n_read];
         SnapshotPage& page = head.pages[saving.n_read];
         page.is_absent = parts_.cache.tree().is_hollow(node);
-        PageBytes bytes(page.is_absent ? 0 : head.page_bytes);
-        const auto read = page.is_absent ? Result<>()
-                                         : read_cached_page(parts_.model, parts_.host,
-                                                            parts_.cache.tree(), node, bytes);
-        if (read.has_error()) {  // what was read stands
-            saving.nodes.resize(saving.n_read);
-            continue;
+        PageBytes bytes;
+        if (!page.is_absent) {
+            bytes.resize(head.page_bytes);
+            const auto read =
+                read_cached_page(parts_.model, parts_.host, parts_.cache.tree(), node, bytes);
+            if (read.has_error()) {  // what was read stands
+                saving.nodes.resize(saving.n_read);
+                continue;
+            }
         }
         pages.push(std::move(bytes));
         ++saving.n_read;

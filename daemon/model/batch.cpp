@@ -95,14 +95,11 @@ void BatchWriter::write_ropes(std::span<const SequenceStep> steps, std::vector<g
 SplitPlan BatchWriter::plan_splits(std::span<const SequenceStep> steps,
                                    const gpu::Attention& attention) const {
     std::vector<std::span<const PageId>> pages;
-    std::uint32_t most_splits = 1;
     for (const SequenceStep& step : steps) {
         const std::uint32_t n_whole = step.first_position / kPage / shared::kSplitPages;
         pages.push_back(step.pages.first(std::size_t{n_whole} * shared::kSplitPages));
-        most_splits = std::max(most_splits, n_whole + 1);
     }
-    const bool can_share = batch_.attention.single_tokens && most_splits <= limits_.max_splits;
-    return share_splits(pages, can_share ? limits_.min_sharers : 0, attention.n_sharers(),
+    return share_splits(pages, limits_.min_sharers, attention.n_sharers(),
                         kListings * static_cast<std::uint32_t>(steps.size()));
 }
 
@@ -114,8 +111,14 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
     work.single_tokens = std::all_of(steps.begin(), steps.end(),
                                      [](const SequenceStep& s) { return s.tokens.size() == 1; });
     const std::uint32_t tile_tokens = work.single_tokens ? 1 : attention.tile_tokens();
-    const SplitPlan plan = plan_splits(steps, attention);
     std::uint32_t most_splits = 1;
+    for (const SequenceStep& step : steps)
+        most_splits =
+            std::max(most_splits, (end_position(step) - 1) / kPage / shared::kSplitPages + 1);
+    const bool has_partials = most_splits <= limits_.max_splits;
+    SplitPlan plan;
+    if (has_partials && work.single_tokens && limits_.min_sharers > 0)
+        plan = plan_splits(steps, attention);
     std::size_t n_table = 0;
     for (const SequenceStep& step : steps) n_table += step.pages.size();
     for (const SharedSplits& one : plan.shared) n_table += one.members.size();
@@ -141,8 +144,7 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
                 .n_sealed = page,
                 .open_slot = step.open_slots[page - step.first_position / kPage],
                 .first_token = position % kPage,
-                .first_split = plan.first_own[table_of.size() - 1]};
-            most_splits = std::max(most_splits, page / shared::kSplitPages + 1);
+                .first_split = plan.shared.empty() ? 0 : plan.first_own[table_of.size() - 1]};
             for (std::uint32_t i = 0; i < n; ++i, ++row) {
                 merge[2 * row] = row;
                 merge[2 * row + 1] = position + i;
@@ -168,7 +170,7 @@ void BatchWriter::write_attention(std::span<const SequenceStep> steps,
         work.n_shared_splits = std::max(work.n_shared_splits, one.end_split);
     }
     work.max_splits = 0;
-    if (most_splits <= limits_.max_splits)
+    if (has_partials)
         work.max_splits = work.n_shared_tiles > 0
                               ? most_splits
                               : attention.splits_apart(work.n_tiles, most_splits);

@@ -91,10 +91,12 @@ struct Activations {
     gpu::Buffer logits;    // (max_logit_rows, n_vocab) host-visible
     gpu::Buffer states;    // (max_tokens, dim) host-visible: what the output matrix reads
 
-    /// Every one of these.
-    std::vector<const gpu::Buffer*> all() const {
-        return {&x,      &qkv,    &q,      &sink_q, &attn,  &partials, &hidden, &branch,
-                &router, &chosen, &shares, &routes, &out_x, &logits,   &states};
+    /// Zeroes every one of these.
+    void record_zero(gpu::Recorder& recorder) const {
+        for (const gpu::Buffer* buffer :
+             {&x, &qkv, &q, &sink_q, &attn, &partials, &hidden, &branch, &router, &chosen, &shares,
+              &routes, &out_x, &logits, &states})
+            if (*buffer) recorder.fill_zero(buffer->slice());
     }
 
     static Result<Activations> create(gpu::Device& device, const ModelShape& shape,

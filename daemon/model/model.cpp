@@ -106,10 +106,8 @@ Result<BatchLimits> choose_limits(const ModelOptions& options, const ModelShape&
 /// Where sharing is asked for, devices share that would not.
 gpu::AttentionTiling attention_tiling(const ModelOptions& options,
                                       const gpu::DeviceLimits& device) {
-    constexpr std::uint32_t kSharers = 4;
     gpu::AttentionTiling tiling = gpu::tiling_for(device);
-    if (options.min_sharers)
-        tiling.n_sharers = *options.min_sharers > 0 ? std::max(tiling.n_sharers, kSharers) : 0;
+    if (options.min_sharers) tiling.n_sharers = *options.min_sharers > 0 ? gpu::kMostSharers : 0;
     return tiling;
 }
 
@@ -295,8 +293,7 @@ Result<> Model::load_weights(const ModelSource& source, const Architecture& arch
 Result<> Model::touch_step_memory() {
     writer_->wipe_upload();
     KVASIR_TRY_VOID(recorder_->begin());
-    for (const gpu::Buffer* buffer : activations_.all())
-        if (*buffer) recorder_->fill_zero(buffer->slice());
+    activations_.record_zero(*recorder_);
     return recorder_->submit_and_wait();
 }
 

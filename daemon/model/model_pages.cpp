@@ -52,8 +52,7 @@ Result<> Model::scrub(std::span<const PageId> pages, std::span<const std::uint32
         for (const std::uint32_t slot : open_slots)
             recorder_->fill_zero(kv_->open_page(layer, slot));
     }
-    for (const gpu::Buffer* buffer : activations_.all())
-        if (*buffer) recorder_->fill_zero(buffer->slice());
+    activations_.record_zero(*recorder_);
     KVASIR_TRY_VOID(recorder_->submit_and_wait());
     if (page_out_) wipe(page_out_.mapped());
     if (page_in_) wipe(page_in_.mapped());

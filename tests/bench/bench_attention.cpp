@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "vk_kernels/kv_store.hpp"
-#include "vk_kernels/ops/attention.hpp"
+#include "vk_kernels/ops/attention_trial.hpp"
 #include "vk_kernels/recorder.hpp"
 
 using namespace kvasir;
 
 namespace {
 
-constexpr std::uint32_t kSharers = 4;
 constexpr gpu::HeadShape kHeads{.n_heads = 12, .n_kv_heads = 4, .head_dim = 64};
 
 struct Case {
@@ -25,6 +24,7 @@ struct Case {
     gpu::KvFormats formats;
     std::unique_ptr<gpu::KvStore> kv;
     std::unique_ptr<gpu::Attention> attention;
+    gpu::AttentionTrial trial;
     std::vector<double> ms;
     std::unique_ptr<gpu::Attention> sharing;  // with several sequences
     std::vector<double> together_ms;
@@ -32,14 +32,7 @@ struct Case {
 
 /// What all cases read and write.
 struct Buffers {
-    gpu::Buffer q, tiles, table, merge, partials, out;
-    std::uint32_t n_pages = 0;
-    std::uint32_t n_sequences = 1;
-    // Behind the sequences' tiles, those where splits that are read together are left out, and
-    // those of these splits.
-    std::uint32_t n_shared_tiles = 0;
-    std::uint64_t own_at = 0;
-    std::uint64_t shared_at = 0;
+    gpu::Buffer q, partials, out;
 };
 
 void fill(std::span<std::byte> bytes, std::uint32_t word) {
@@ -62,48 +55,8 @@ void run(gpu::Recorder& recorder, const gpu::Attention& attention, const gpu::Kv
 }
 
 void run(gpu::Recorder& recorder, Case& c, const Buffers& b) {
-    const std::uint32_t splits = b.n_pages / shared::kSplitPages + 1;
-    const std::uint32_t n = b.n_sequences;
-    gpu::Attention::Work work{.tiles = b.tiles.slice(0, n * sizeof(shared::AttentionTile)),
-                              .n_tiles = n,
-                              .single_tokens = true,
-                              .table = b.table.slice(),
-                              .max_splits = c.attention->splits_apart(n, splits),
-                              .merge_rows = b.merge.slice(),
-                              .n_rows = n};
-    run(recorder, *c.attention, *c.kv, work, b, c.ms);
-    if (!c.sharing) return;
-    work.max_splits = splits;
-    work.tiles = b.tiles.slice(b.own_at, n * sizeof(shared::AttentionTile));
-    work.shared_tiles =
-        b.tiles.slice(b.shared_at, b.n_shared_tiles * sizeof(shared::AttentionTile));
-    work.n_shared_tiles = b.n_shared_tiles;
-    work.n_shared_splits = splits - 1;
-    run(recorder, *c.sharing, *c.kv, work, b, c.together_ms);
-}
-
-/// All sequences are on the same pages; up to four read them together.
-void fill_tiles(Buffers& b) {
-    const std::uint32_t n_splits = b.n_pages / shared::kSplitPages;
-    auto* const tiles = b.tiles.mapped_as<shared::AttentionTile>().data();
-    const auto at = [&](std::uint64_t bytes) { return tiles + bytes / sizeof *tiles; };
-    auto* const table = b.table.mapped_as<std::uint32_t>().data();
-    for (std::uint32_t i = 0; i < b.n_pages; ++i) table[i] = i;
-    for (std::uint32_t i = 0; i < b.n_sequences; ++i) {
-        at(0)[i] = {i, 1, 0, b.n_pages, 0, 0, 0};
-        at(b.own_at)[i] = {i, 1, 0, b.n_pages, 0, 0, n_splits};
-        table[b.n_pages + i] = i;
-        b.merge.mapped_as<std::uint32_t>()[2 * i] = i;
-        b.merge.mapped_as<std::uint32_t>()[2 * i + 1] = b.n_pages * shared::kPageTokens;
-    }
-    for (std::uint32_t i = 0; i < b.n_shared_tiles; ++i)
-        at(b.shared_at)[i] = {b.n_pages + i * kSharers,
-                              std::min(kSharers, b.n_sequences - i * kSharers),
-                              0,
-                              n_splits * shared::kSplitPages,
-                              0,
-                              0,
-                              0};
+    run(recorder, *c.attention, *c.kv, c.trial.apart, b, c.ms);
+    if (c.sharing) run(recorder, *c.sharing, *c.kv, c.trial.together, b, c.together_ms);
 }
 
 }  // namespace
@@ -113,48 +66,45 @@ int main(int argc, char** argv) {
     const int rounds = argc > 2 ? std::atoi(argv[2]) : 15;
     const auto device = gpu::Device::create({}).value();
     const auto recorder = gpu::Recorder::create(*device).value();
-    const std::uint32_t n = argc > 3 ? static_cast<std::uint32_t>(std::atoi(argv[3])) : 1;
-    Buffers b{.n_pages = n_tokens / shared::kPageTokens, .n_sequences = std::max(n, 1U)};
-    b.n_shared_tiles = (n + kSharers - 1) / kSharers;
-    // Offsets that any device binds, and that are whole tiles.
-    const std::uint64_t part = (n / 64 + 1) * 64 * 256 * sizeof(shared::AttentionTile) / 4;
-    b.own_at = part;
-    b.shared_at = 2 * part;
+    const std::uint32_t n =
+        argc > 3 ? std::max(static_cast<std::uint32_t>(std::atoi(argv[3])), 1U) : 1;
+    const std::uint32_t n_pages = n_tokens / shared::kPageTokens;
+    Buffers b;
     const auto upload = [&](std::uint64_t bytes) {
         return gpu::Buffer::create(*device, bytes, gpu::BufferDomain::upload).value();
     };
     const std::uint64_t row_bytes = std::uint64_t{kHeads.n_heads} * kHeads.head_dim * 4;
     b.q = upload(n * row_bytes);
     b.out = upload(n * row_bytes);
-    b.tiles = upload(3 * part);
-    b.table = upload((std::uint64_t{b.n_pages} + n) * 4);
-    b.merge = upload(std::uint64_t{n} * 8);
-    b.partials = upload(std::uint64_t{n} * kHeads.n_heads * (b.n_pages / shared::kSplitPages + 1) *
+    b.partials = upload(std::uint64_t{n} * kHeads.n_heads * (n_pages / shared::kSplitPages + 1) *
                         (kHeads.head_dim + 2) * 4);
     fill(b.q.mapped(), 0x3dcccccd);  // 0.1
-    fill_tiles(b);
 
     const auto quantized = [](std::uint32_t keys, std::uint32_t values) {
         return gpu::KvFormats{keys, values};
     };
     std::vector<Case> cases;
-    cases.push_back({"f16", quantized(shared::kKvF16, shared::kKvF16), {}, {}, {}, {}, {}});
-    cases.push_back({"int8", quantized(shared::kKvInt8, shared::kKvInt8), {}, {}, {}, {}, {}});
-    cases.push_back({"int8:int4", quantized(shared::kKvInt8, shared::kKvInt4), {}, {}, {}, {}, {}});
-    cases.push_back({"int4", quantized(shared::kKvInt4, shared::kKvInt4), {}, {}, {}, {}, {}});
+    cases.push_back({"f16", quantized(shared::kKvF16, shared::kKvF16), {}, {}, {}, {}, {}, {}});
+    cases.push_back({"int8", quantized(shared::kKvInt8, shared::kKvInt8), {}, {}, {}, {}, {}, {}});
+    cases.push_back(
+        {"int8:int4", quantized(shared::kKvInt8, shared::kKvInt4), {}, {}, {}, {}, {}, {}});
+    cases.push_back({"int4", quantized(shared::kKvInt4, shared::kKvInt4), {}, {}, {}, {}, {}, {}});
     for (Case& c : cases) {
         gpu::KvShape shape{.n_kv_heads = kHeads.n_kv_heads,
                            .head_dim = kHeads.head_dim,
                            .layers = {c.formats},
                            .open_format = shared::kKvF16};
         c.kv = std::make_unique<gpu::KvStore>(
-            gpu::KvStore::create(*device, shape, b.n_pages, 1).value());
-        c.kv->reserve_pages(*device, b.n_pages).value();
+            gpu::KvStore::create(*device, shape, n_pages, 1).value());
+        c.kv->reserve_pages(*device, n_pages).value();
         c.attention = std::make_unique<gpu::Attention>(*device, kHeads, shared::kKvF16, 0.125F);
         c.attention->prepare(c.formats, c.kv->n_slabs()).value();
-        if (n > 1) {
+        const std::uint32_t n_sharers = n > 1 ? std::min(n, gpu::kMostSharers) : 0;
+        c.trial = gpu::AttentionTrial::create(*device, *c.kv, n_pages, n, n_sharers).value();
+        c.trial.apart.max_splits = c.attention->splits_apart(n, c.trial.apart.max_splits);
+        if (n_sharers > 0) {
             gpu::AttentionTiling tiling = gpu::tiling_for(device->limits());
-            tiling.n_sharers = std::min(n, kSharers);
+            tiling.n_sharers = n_sharers;
             c.sharing = std::make_unique<gpu::Attention>(*device, kHeads, shared::kKvF16, 0.125F,
                                                          0.0F, tiling);
             c.sharing->prepare(c.formats, c.kv->n_slabs()).value();

@@ -53,6 +53,12 @@ void run(KvCache::Sequence& sequence, const std::vector<TokenId>& tokens, std::u
     }
 }
 
+/// The text's pages up to n, without their content.
+void pass(KvCache::Sequence& sequence, const std::vector<TokenId>& tokens, std::size_t n) {
+    for (std::size_t i = sequence.n_tokens() / kPage; i < n; ++i)
+        sequence.pass(std::span(tokens).subspan(i * kPage).first<kPage>());
+}
+
 KvCache::Sequence begin(KvCache& cache, const std::vector<TokenId>& tokens) {
     return cache.begin(kDomain, tokens, static_cast<std::uint32_t>(tokens.size()), 0).value();
 }
@@ -207,14 +213,11 @@ BOOST_AUTO_TEST_CASE(what_comes_back_without_its_early_pages_is_followed) {
     const BranchId branch = cache.open_branch();
     const std::string letters = "abcdefghijklmnopqrst";
     const std::vector<TokenId> tokens = text_of(letters);
-    const auto page_of = [&](std::size_t i) {
-        return std::span(tokens).subspan(i * kPage).first<kPage>();
-    };
     {
         KvCache::Sequence restored = begin(cache, tokens);
         restored.keep(KvCache::Keep::as_claimed);
         run(restored, text_of("a"));
-        for (std::size_t i = 1; i < 18; ++i) restored.pass(page_of(i));
+        pass(restored, tokens, 18);
         restored.commit(0);
         cache.check_invariants();
         BOOST_TEST(cache.stats().n_hollow == 0U);  // nothing follows yet
@@ -243,10 +246,9 @@ BOOST_AUTO_TEST_CASE(what_is_given_up_before_it_is_whole_leaves_nothing) {
     {
         KvCache::Sequence restored = begin(cache, tokens);
         restored.keep(KvCache::Keep::as_claimed);
-        for (std::size_t i = 0; i < 6; ++i)
-            restored.pass(std::span(tokens).subspan(i * kPage).first<kPage>());
+        pass(restored, tokens, 6);
         run(restored, text_of("abcdefgh"));
-        restored.pass(std::span(tokens).subspan(8 * kPage).first<kPage>());
+        pass(restored, tokens, 9);
         cache.check_invariants();
         BOOST_TEST(cache.tree().n_nodes() == 8U);
     }

@@ -21,7 +21,7 @@ constexpr std::uint32_t kMergeThreads = 64;
 /// four; two sequences together 1.3, 2.3, 4.8 of what they take each for itself (bench_attention).
 AttentionTiling tiling_for(const DeviceLimits& limits) {
     if (limits.is_cpu) return {};
-    return {.n_rows = 4, .n_sharers = 4};
+    return {.n_rows = 4, .n_sharers = kMostSharers};
 }
 
 Attention::Attention(Device& device, const HeadShape& heads, std::uint32_t open_format,

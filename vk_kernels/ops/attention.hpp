@@ -23,6 +23,8 @@ struct AttentionReach {
     }
 };
 
+/// Sequences that read pages together, where any do: their rows stay in registers.
+constexpr std::uint32_t kMostSharers = 4;
 /// How rows share workgroups. The bits are the same.
 struct AttentionTiling {
     std::uint32_t n_rows = 1;  // query rows, of heads or tokens, that share what is read of a page
